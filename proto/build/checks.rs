@@ -17,7 +17,7 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> 
     let mut reachable = BTreeMap::new();
     for service in pool.services() {
         for method in service.methods() {
-            collect(method.input(), &mut reachable);
+            collect(&method.input(), &mut reachable);
         }
     }
     let mut code = String::new();
@@ -40,7 +40,7 @@ fn option(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option
     options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
 }
 
-fn collect(message: MessageDescriptor, into: &mut BTreeMap<String, MessageDescriptor>) {
+fn collect(message: &MessageDescriptor, into: &mut BTreeMap<String, MessageDescriptor>) {
     if message.full_name().starts_with("google.")
         || into.insert(message.full_name().to_owned(), message.clone()).is_some()
     {
@@ -48,7 +48,7 @@ fn collect(message: MessageDescriptor, into: &mut BTreeMap<String, MessageDescri
     }
     for field in message.fields() {
         if let Kind::Message(inner) = field.kind() {
-            collect(inner, into);
+            collect(&inner, into);
         }
     }
 }
@@ -183,9 +183,9 @@ fn field_check(
             _ => None,
         };
         if let Some(item) = item {
-            write!(
+            writeln!(
                 check,
-                "        for (index, item) in {value}.iter().enumerate().take({max_items}) {{ {item}; }}\n"
+                "        for (index, item) in {value}.iter().enumerate().take({max_items}) {{ {item}; }}"
             )?;
         }
         return Ok(check);
@@ -206,14 +206,14 @@ fn field_check(
         Kind::Message(inner) => {
             let mut check = String::new();
             if *required && !bound {
-                write!(check, "        rules::present(at, {name:?}, {value}.is_some(), bad);\n")?;
+                writeln!(check, "        rules::present(at, {name:?}, {value}.is_some(), bad);")?;
             }
             if !inner.full_name().starts_with("google.") {
                 let inner_check = format!("inner.check(&at.field({name:?}), bad)");
                 if bound {
-                    write!(check, "        let inner = {value}; {inner_check};\n")?;
+                    writeln!(check, "        let inner = {value}; {inner_check};")?;
                 } else {
-                    write!(check, "        if let Some(inner) = &{value} {{ {inner_check}; }}\n")?;
+                    writeln!(check, "        if let Some(inner) = &{value} {{ {inner_check}; }}")?;
                 }
             }
             check

@@ -7,9 +7,13 @@ use tonic_types::{ErrorDetails, FieldViolation};
 
 use crate::{errors::v1::Reason, status};
 
-/// The most violations that one error lists: a reply's metadata must stay within what clients
-/// accept (commonly 8 KiB). What is beyond is counted.
+/// The most violations that one error lists, and the most bytes of their names and descriptions: a
+/// reply's metadata must stay within what clients accept (commonly 8 KiB), and names stand there
+/// three times. What is beyond is counted.
 const MAX_LISTED: usize = 40;
+const MAX_LISTED_BYTES: usize = 1_800;
+/// The most bytes of one name: deeply nested messages have long paths.
+const MAX_NAME_BYTES: usize = 200;
 
 /// A message that can be checked against the contract's field rules. Implemented, from the
 /// options in the `.proto` files, for every request and every message inside one.
@@ -67,6 +71,7 @@ impl fmt::Display for At<'_> {
 #[derive(Debug, Default)]
 pub struct FieldErrors {
     listed: Vec<FieldViolation>,
+    listed_bytes: usize,
     unlisted: usize,
 }
 
@@ -82,13 +87,19 @@ impl FieldErrors {
     /// Adds a bad field. The first finding about a field is kept: later ones follow from it.
     /// The description must not repeat the field's value.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
-        if self.listed.len() == MAX_LISTED {
+        if self.listed.len() == MAX_LISTED || self.listed_bytes > MAX_LISTED_BYTES {
             self.unlisted += 1;
             return;
         }
-        let field = field.to_string();
+        let mut field = field.to_string();
+        if field.len() > MAX_NAME_BYTES {
+            field.truncate(field.floor_char_boundary(MAX_NAME_BYTES));
+            field.push('…');
+        }
         if !self.listed.iter().any(|known| known.field == field) {
-            self.listed.push(FieldViolation::new(field, description));
+            let violation = FieldViolation::new(field, description);
+            self.listed_bytes += violation.field.len() + violation.description.len();
+            self.listed.push(violation);
         }
     }
 

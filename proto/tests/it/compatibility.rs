@@ -121,9 +121,9 @@ fn the_check_notices_every_kind_of_incompatible_change() {
         ("method streams", |set| service(set).method[0].server_streaming = Some(true)),
     ];
     for (what, change) in changes {
-        let mut changed = current();
-        change(&mut changed);
-        assert!(!broken(&current(), &changed).is_empty(), "{what}: not noticed");
+        let mut now = current();
+        change(&mut now);
+        assert!(!broken(&current(), &now).is_empty(), "{what}: not noticed");
     }
     let mut grown = current();
     let mut field = message(&mut grown).field[0].clone();

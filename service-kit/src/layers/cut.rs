@@ -1,0 +1,154 @@
+//! A body that was cut has not ended.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{BoxError, body::Body};
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use proto::{errors::v1::Reason, status};
+use tonic::Status;
+
+/// Makes a request's body that breaks off an error for the handler that reads it.
+///
+/// tonic ends the stream of a caller that cancels as if the caller had sent all of it, hyper that
+/// of one whose stream is reset without an error (as some proxies do for callers that cancel), and
+/// half an address book would pass for a whole one.
+pub(super) fn mark<B>(request: Request<B>) -> Request<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let tells_its_end = request.version() == Version::HTTP_2;
+    request.map(|body| Body::new(Marked { body, tells_its_end }))
+}
+
+fn cut(cause: Option<BoxError>) -> Status {
+    let mut status = status::status(Reason::StreamIncomplete, "the stream was cut before its end");
+    if let Some(cause) = cause {
+        // For whoever forwards the body: HTTP/2 has its own word for how it was cut.
+        status.set_source(Arc::from(cause));
+    }
+    status
+}
+
+pin_project! {
+    /// The body of [`mark`].
+    struct Marked<B> {
+        #[pin]
+        body: B,
+        // Whether the body knows that its sender said that it was the end: HTTP/2's does.
+        tells_its_end: bool,
+    }
+}
+
+impl<B> http_body::Body for Marked<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut this = self.project();
+        Poll::Ready(match ready!(this.body.as_mut().poll_frame(cx)) {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(error)) => Some(Err(cut(Some(error.into())))),
+            None if *this.tells_its_end && !this.body.is_end_stream() => {
+                // Said once.
+                *this.tells_its_end = false;
+                Some(Err(cut(None)))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use futures::stream;
+    use http_body_util::{Full, StreamBody};
+    use prost::Message as _;
+    use proto::{codec::ContractCodec, suggest::v1::SyncContactsRequest};
+    use tonic::{Streaming, codec::Codec as _};
+
+    use super::*;
+
+    /// One whole message.
+    fn message() -> Bytes {
+        let message = SyncContactsRequest { request_id: "r".to_owned(), ..Default::default() };
+        let message = message.encode_to_vec();
+        let mut frame = vec![0];
+        frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        frame.extend(message);
+        Bytes::from(frame)
+    }
+
+    /// One whole message, and then the caller cancels.
+    fn cancelled() -> impl http_body::Body<Data = Bytes, Error = h2::Error> + Send + 'static {
+        let cancel = Err(h2::Error::from(h2::Reason::CANCEL));
+        StreamBody::new(stream::iter([Ok(Frame::data(message())), cancel]))
+    }
+
+    fn http2<B>(body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.version_mut() = Version::HTTP_2;
+        request
+    }
+
+    fn messages<B>(body: B) -> Streaming<SyncContactsRequest>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let decoder =
+            ContractCodec::<SyncContactsRequest, SyncContactsRequest>::default().decoder();
+        Streaming::new_request(decoder, body, None, None)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_its_caller_cancels_does_not_look_complete() {
+        let mut unmarked = messages(cancelled());
+        assert!(unmarked.message().await.unwrap().is_some());
+        assert!(unmarked.message().await.unwrap().is_none(), "tonic tells no longer: drop this");
+
+        let mut marked = messages(mark(Request::new(cancelled())).into_body());
+        assert!(marked.message().await.unwrap().is_some());
+        let cut = marked.message().await.unwrap_err();
+        assert_eq!(status::reason(&cut), Some(Reason::StreamIncomplete));
+    }
+
+    #[tokio::test]
+    async fn nor_does_one_that_is_reset_without_an_error() {
+        // It has no more to say, and has not said that this was the end.
+        let data: Result<_, std::convert::Infallible> = Ok(Frame::data(message()));
+        let reset = StreamBody::new(stream::iter([data]));
+        let mut marked = messages(mark(http2(reset)).into_body());
+        assert!(marked.message().await.unwrap().is_some());
+        let cut = marked.message().await.unwrap_err();
+        assert_eq!(status::reason(&cut), Some(Reason::StreamIncomplete));
+
+        let mut whole = messages(mark(http2(Full::new(message()))).into_body());
+        assert!(whole.message().await.unwrap().is_some());
+        assert!(whole.message().await.unwrap().is_none());
+    }
+}

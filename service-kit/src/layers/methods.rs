@@ -1,0 +1,80 @@
+//! The methods that a server has, by path, with what the layers need of each.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use opentelemetry::metrics::Meter;
+use proto::contract::{self, Method};
+
+use crate::telemetry::MethodMetrics;
+
+/// Health and reflection: open to all, since they say nothing of anybody. The longest that a call
+/// may take: a watch lasts as long as the server lets it.
+const OPEN: [(&str, Duration); 4] = [
+    ("/grpc.health.v1.Health/Check", Duration::from_secs(5)),
+    ("/grpc.health.v1.Health/Watch", Duration::MAX),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Duration::from_mins(1)),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Duration::from_mins(1)),
+];
+
+/// One method of a server.
+pub(crate) struct Entry {
+    /// Its path, or `unknown` for all that the server does not have.
+    pub(super) path: String,
+    /// What the contract says of it; `None` for open and unknown methods.
+    pub(super) method: Option<&'static Method>,
+    /// Whether anybody may call it, at any load.
+    pub(super) open: bool,
+    /// The deadline of a call that brings none.
+    pub(super) default_deadline: Duration,
+    pub(super) metrics: Arc<MethodMetrics>,
+}
+
+impl Entry {
+    /// As in `assent.consent.v1.ConsentService/Check`.
+    pub(super) fn name(&self) -> &str {
+        self.path.trim_start_matches('/')
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.open || self.method.is_some()
+    }
+}
+
+/// The methods that a server has.
+pub(crate) struct Methods {
+    by_path: HashMap<String, Arc<Entry>>,
+    unknown: Arc<Entry>,
+}
+
+impl Methods {
+    /// The methods of the contract that `served` accepts, and the open ones.
+    pub(crate) fn new(served: impl Fn(&Method) -> bool, meter: &Meter) -> Self {
+        let contract = contract::methods().filter(|method| served(method)).map(|method| {
+            // A method without a deadline of its own gets the longest one.
+            let deadline = Some(method.default_deadline).filter(|deadline| !deadline.is_zero());
+            (method.path.clone(), Some(method), false, deadline.unwrap_or(Duration::MAX))
+        });
+        let open = OPEN.map(|(path, deadline)| (path.to_owned(), None, true, deadline));
+        let unknown = ("unknown".to_owned(), None, false, Duration::MAX);
+        let all: Vec<_> = contract.chain(open).chain([unknown]).collect();
+        let names = all.iter().map(|(path, ..)| path.trim_start_matches('/').to_owned());
+        let metrics = MethodMetrics::register(meter, names);
+        let mut entries: Vec<_> = all
+            .into_iter()
+            .zip(metrics)
+            .map(|((path, method, open, default_deadline), metrics)| {
+                Arc::new(Entry { path, method, open, default_deadline, metrics })
+            })
+            .collect();
+        // Unwrap safety: `unknown` is always there.
+        #[allow(clippy::unwrap_used)]
+        let unknown = entries.pop().unwrap();
+        let by_path = entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
+        Self { by_path, unknown }
+    }
+
+    /// The method at a path, or the entry for those that are not here.
+    pub(super) fn at(&self, path: &str) -> &Arc<Entry> {
+        self.by_path.get(path).unwrap_or(&self.unknown)
+    }
+}

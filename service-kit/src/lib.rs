@@ -1,0 +1,18 @@
+//! What every process of Assent needs and none of its domain: boot, configuration, telemetry, TLS,
+//! authentication, health, the clock, errors, stores, and the engines that tests run on.
+
+pub mod auth;
+pub mod boot;
+pub mod client;
+pub mod clock;
+pub mod compute;
+pub mod config;
+pub mod context;
+pub mod grpc;
+pub mod health;
+pub mod layers;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+#[cfg(feature = "test-util")]
+pub mod test_util;

@@ -1,0 +1,12 @@
+//! What tests need around a service: databases, Redis, keys. The engines are real, private to the
+//! test process, on ports from the operating system, and gone when the process ends, however it
+//! ends.
+
+mod engine;
+mod keys;
+mod postgres;
+mod redis;
+
+pub use keys::TestKeys;
+pub use postgres::Postgres;
+pub use redis::Redis;

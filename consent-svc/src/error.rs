@@ -1,0 +1,107 @@
+//! Everything that can go wrong, and what a caller hears of it.
+
+use proto::{FieldErrors, errors::v1::Reason, status};
+use service_kit::store::{InTransaction, StoreError};
+use tonic::Status;
+
+use crate::domain::{Complaint, Finding};
+
+/// Why a call failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// The request is wrong in these ways, all of which are listed; never empty.
+    #[error("the request is refused")]
+    Refused(Vec<Finding>),
+    /// The policy contradicts itself or an earlier version; never empty.
+    #[error("the policy contradicts itself or an earlier version")]
+    Contradictory(Vec<Finding>),
+    /// No such policy, or no such version of it.
+    #[error("no such policy version")]
+    PolicyUnknown,
+    /// The policy is not in the state that the call needs; says which it needs.
+    #[error("the policy version is not {0}")]
+    PolicyState(&'static str),
+    /// The policy does not ask this subject; says why.
+    #[error("the policy does not ask this subject: {0}")]
+    PolicyNotApplicable(&'static str),
+    /// No such subject.
+    #[error("no such subject")]
+    SubjectUnknown,
+    /// Somebody decided for a subject whose guardian they are not.
+    #[error("decided_by is not the subject's guardian")]
+    NotTheGuardian,
+    /// The request id was used before, with other content.
+    #[error("the request id was used before, with other content")]
+    RequestIdReused,
+    /// The service is stopping, or its writes outrun its disk.
+    #[error("the service cannot take the write now")]
+    WriterBusy,
+    /// Answers for past instants are not built yet.
+    #[error("as_of is not built yet: leave it out")]
+    AsOfNotBuilt,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl InTransaction for Error {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        let reason = match error {
+            Error::Refused(findings) => return refused(findings),
+            Error::Contradictory(findings) => {
+                return listed(findings, Reason::PolicyContradictory);
+            }
+            Error::Store(error) => return error.into(),
+            Error::PolicyUnknown => Reason::PolicyUnknown,
+            Error::PolicyState(_) => Reason::PolicyState,
+            Error::PolicyNotApplicable(_) => Reason::PolicyNotApplicable,
+            Error::SubjectUnknown => Reason::SubjectUnknown,
+            Error::NotTheGuardian => Reason::RelationInvalid,
+            Error::RequestIdReused => Reason::RequestIdReused,
+            Error::WriterBusy => Reason::NotServing,
+            Error::AsOfNotBuilt => Reason::MethodUnknown,
+        };
+        status::status(reason, text)
+    }
+}
+
+/// Lists everything; the first kind of complaint, in their order, names the error. What the
+/// request got wrong is told before what the policy does not allow, which may follow from it.
+fn refused(mut findings: Vec<Finding>) -> Status {
+    findings.sort_by_key(|finding| finding.complaint);
+    let first = findings.first().map_or(Complaint::FieldInvalid, |finding| finding.complaint);
+    if first != Complaint::Closed {
+        findings.retain(|finding| finding.complaint != Complaint::Closed);
+    }
+    let reason = match first {
+        Complaint::FieldInvalid => Reason::FieldsInvalid,
+        Complaint::PurposeNotInPolicy => Reason::PurposeNotInPolicy,
+        Complaint::ChoiceMissing => Reason::PurposeChoiceMissing,
+        Complaint::NoticeUnknown => Reason::NoticeUnknown,
+        Complaint::InFuture => Reason::DecisionInFuture,
+        Complaint::Closed => Reason::DecisionClosed,
+    };
+    listed(findings, reason)
+}
+
+fn listed(findings: Vec<Finding>, reason: Reason) -> Status {
+    let mut fields = FieldErrors::default();
+    for finding in findings {
+        fields.add(finding.field, finding.description);
+    }
+    match fields.finish_as(reason) {
+        Err(status) => status,
+        // Never with an empty list, as the variants say; if ever, the reason still stands.
+        Ok(()) => status::status(reason, "refused"),
+    }
+}

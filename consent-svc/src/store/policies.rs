@@ -1,0 +1,132 @@
+//! Policy versions: loading all of them, and altering one.
+
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Set, Statement,
+};
+use service_kit::store::{StoreError, Tx, transaction};
+
+use super::{
+    Reply, RequestId, Store,
+    entity::{policy, request},
+    reply::{self, PolicyReply, decode_policy_state, encode_policy_state},
+    request as requests, unreadable,
+};
+use crate::{
+    domain::{Moment, Policies, Policy, PolicyNumber, Spec},
+    error::Error,
+};
+
+/// What a write does to the policies.
+#[derive(Debug)]
+pub(crate) enum Alteration {
+    /// A new version; the store gives it the number after the highest.
+    Draft(Policy),
+    /// A version in another state.
+    State(Policy),
+}
+
+impl Store {
+    /// Alters the policies by what `rule` makes of them, once per request id. All replicas use
+    /// the altered set for whatever they begin to read after this returns: the epoch is counted
+    /// up in the same transaction, first, so that such writes take their turn.
+    pub(crate) async fn alter_policies(
+        &self,
+        request: RequestId,
+        rule: impl Fn(&Policies, Moment) -> Result<Alteration, Error> + Send + Sync,
+    ) -> Result<(PolicyReply, std::sync::Arc<Policies>), Error> {
+        let rule = &rule;
+        let work = |tx: Tx| async move { self.altering(&tx, request, rule).await };
+        let altered = match transaction(&self.shared.db, "alter_policies", work).await {
+            // The same request at the same instant from another replica: it is known by now.
+            Err(Error::Store(StoreError::Duplicate(_))) => {
+                transaction(&self.shared.db, "alter_policies", work).await?
+            }
+            altered => altered?,
+        };
+        let policies = self.policies().await?;
+        Ok((altered, policies))
+    }
+
+    async fn altering(
+        &self,
+        tx: &DatabaseTransaction,
+        request: RequestId,
+        rule: &(impl Fn(&Policies, Moment) -> Result<Alteration, Error> + Send + Sync),
+    ) -> Result<PolicyReply, Error> {
+        let backend = tx.get_database_backend();
+        let next = "UPDATE policy_epoch SET value = value + 1";
+        let store = StoreError::from;
+        tx.execute_raw(Statement::from_string(backend, next)).await.map_err(store)?;
+        let before = requests::find(tx, &[request]).await?;
+        if let Some((_, content, reply)) = before.first() {
+            let reply = request.replay(content, reply)?;
+            return reply.policy.ok_or(Error::RequestIdReused);
+        }
+        let policies = load(tx).await?;
+        let now = self.shared.now();
+        let altered = match rule(&policies, now)? {
+            Alteration::Draft(draft) => {
+                let highest = policies.versions().last().map_or(0, |last| last.policy.number.0);
+                let draft = Policy { number: PolicyNumber(highest + 1), ..draft };
+                policy::Entity::insert(row(&draft)?)
+                    .exec_without_returning(tx)
+                    .await
+                    .map_err(store)?;
+                draft
+            }
+            Alteration::State(altered) => {
+                row(&altered)?.update(tx).await.map_err(store)?;
+                altered
+            }
+        };
+        let policy = PolicyReply { number: altered.number, state: altered.state };
+        let reply = Reply { policy: Some(policy), ..Reply::default() };
+        let remembered = requests::row(request, now, reply::encode(&reply, None));
+        request::Entity::insert(remembered).exec_without_returning(tx).await.map_err(store)?;
+        Ok(policy)
+    }
+}
+
+fn row(policy: &Policy) -> Result<policy::ActiveModel, StoreError> {
+    let spec = serde_json::to_string(&policy.spec).map_err(|_| unreadable("policy"))?;
+    Ok(policy::ActiveModel {
+        number: Set(i64::from(policy.number.0)),
+        policy_id: Set(policy.id.clone()),
+        version: Set(i64::from(policy.version)),
+        state: Set(i64::from(encode_policy_state(policy.state))),
+        created_at: Set(policy.created_at.millis()),
+        published_at: Set(policy.published_at.map(Moment::millis)),
+        retired_at: Set(policy.retired_at.map(Moment::millis)),
+        spec: Set(spec),
+    })
+}
+
+/// All policies and their epoch, in one statement.
+pub(super) async fn load(db: &impl ConnectionTrait) -> Result<Policies, StoreError> {
+    let sql = "SELECT e.value AS epoch, p.number, p.policy_id, p.version, p.state, p.created_at, \
+               p.published_at, p.retired_at, p.spec \
+               FROM policy_epoch e LEFT JOIN policy p ON 1 = 1 ORDER BY p.number";
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await?;
+    let epoch = rows.first().ok_or_else(|| unreadable("policy_epoch"))?.try_get("", "epoch")?;
+    let mut policies = Vec::new();
+    for row in &rows {
+        let Some(number) = row.try_get::<Option<i64>>("", "number")? else { continue };
+        let small = |number: i64| u32::try_from(number).map_err(|_| unreadable("policy"));
+        let moment = |column: &str| -> Result<Option<Moment>, StoreError> {
+            Ok(row.try_get::<Option<i64>>("", column)?.map(Moment::from_millis))
+        };
+        let spec: String = row.try_get("", "spec")?;
+        policies.push(Policy {
+            number: PolicyNumber(small(number)?),
+            id: row.try_get("", "policy_id")?,
+            version: small(row.try_get("", "version")?)?,
+            state: decode_policy_state(small(row.try_get("", "state")?)?)?,
+            created_at: moment("created_at")?.ok_or_else(|| unreadable("policy"))?,
+            published_at: moment("published_at")?,
+            retired_at: moment("retired_at")?,
+            spec: serde_json::from_str::<Spec>(&spec).map_err(|_| unreadable("policy"))?,
+        });
+    }
+    Ok(Policies::new(epoch, policies))
+}

@@ -1,0 +1,126 @@
+//! What this service is told.
+
+use serde::{Deserialize, Serialize};
+use service_kit::{
+    client::ClientConfig,
+    config::{Secret, Span},
+    store::StoreConfig,
+};
+
+/// The configuration of audience-svc, beside what every process has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AudienceConfig {
+    /// Where the directory, lists and uploads are kept.
+    pub store: StoreConfig,
+    /// Where consent-svc is. Without an answer from it nothing is registered and nobody listed.
+    pub consent: ClientConfig,
+    /// Which purposes of the policies this service acts under.
+    pub purposes: PurposeConfig,
+    /// The secret under which identifiers are stored.
+    pub match_keys: MatchKeyConfig,
+    /// Limits of uploads.
+    pub uploads: UploadConfig,
+    /// How indexes follow the directory.
+    pub directory: DirectoryConfig,
+    /// How long it is remembered which requests were done: a request sent again later than that is
+    /// done again. Uploads that have ended are forgotten after as long. Default 7 days.
+    pub request_retention: Span,
+    /// How often what has ended is cleared away. It counts for nothing from the moment it ends,
+    /// whether or not it is cleared away. Default 1 min.
+    pub housekeeping_interval: Span,
+}
+
+/// Purposes, as the policies name them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PurposeConfig {
+    /// The TRANSFER purpose under which identifiers may be stored here. Default
+    /// `messenger.share_phone`.
+    pub transfer: String,
+    /// The USE purpose under which people may be counted and targeted. Default `social.ads`.
+    pub ads: String,
+}
+
+/// The secret that makes match keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MatchKeyConfig {
+    /// At least 32 bytes that no other service has; usually `file:PATH`. With another secret nobody
+    /// registered before is found. No default: without one the service does not start.
+    pub secret: Secret,
+    /// The number under which keys made with it are stored. Default 1.
+    pub version: u16,
+}
+
+/// Limits of uploads.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UploadConfig {
+    /// How long after its last batch an open upload ends. Default 1 day.
+    pub idle_timeout: Span,
+    /// How long after it was opened an upload ends, whatever still comes. Default 7 days.
+    pub max_age: Span,
+    /// The most batches of one upload; a higher number is refused. Default 1,000,000.
+    pub max_batches: u32,
+    /// The most open uploads of one business; until one of them ends another is refused. With
+    /// `max_batches` it bounds what a business can have stored here without committing it.
+    /// Default 100.
+    pub max_open: u32,
+}
+
+/// How indexes follow the directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DirectoryConfig {
+    /// How often a replica looks for changes that others made. Each upload stream looks once at its
+    /// beginning too, so this matters to long streams only. Default 1 s.
+    pub poll_interval: Span,
+    /// How long changes are kept for indexes to follow. A replica that falls behind further than
+    /// that loads everything anew. Default 10 min.
+    pub change_retention: Span,
+}
+
+impl Default for AudienceConfig {
+    fn default() -> Self {
+        Self {
+            store: StoreConfig::default(),
+            consent: ClientConfig::default(),
+            purposes: PurposeConfig::default(),
+            match_keys: MatchKeyConfig::default(),
+            uploads: UploadConfig::default(),
+            directory: DirectoryConfig::default(),
+            request_retention: Span::from_secs(7 * 86_400),
+            housekeeping_interval: Span::from_secs(60),
+        }
+    }
+}
+
+impl Default for PurposeConfig {
+    fn default() -> Self {
+        Self { transfer: "messenger.share_phone".to_owned(), ads: "social.ads".to_owned() }
+    }
+}
+
+impl Default for MatchKeyConfig {
+    fn default() -> Self {
+        Self { secret: Secret::default(), version: 1 }
+    }
+}
+
+impl Default for UploadConfig {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Span::from_secs(86_400),
+            max_age: Span::from_secs(7 * 86_400),
+            max_batches: 1_000_000,
+            max_open: 100,
+        }
+    }
+}
+
+impl Default for DirectoryConfig {
+    fn default() -> Self {
+        Self { poll_interval: Span::from_secs(1), change_retention: Span::from_secs(600) }
+    }
+}

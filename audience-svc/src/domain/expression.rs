@@ -1,0 +1,270 @@
+//! People in terms of audiences: parsed, put into one canonical form, and evaluated.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roaring::RoaringBitmap;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+/// How deep expressions may be nested.
+pub(super) const MAX_DEPTH: usize = 4;
+
+/// The most audiences that one expression may name.
+pub(super) const MAX_TERMS: usize = 1_000;
+
+/// A term of an expression.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Term {
+    /// The members of an audience.
+    Audience(String),
+    /// The people of an expression.
+    Nested(Box<Expression>),
+}
+
+/// People in all of `intersect`, in some of `include` (where there are any), in none of `exclude`.
+/// Terms stand in canonical order, so that two ways of writing the same share one release.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expression {
+    include: Vec<Term>,
+    intersect: Vec<Term>,
+    exclude: Vec<Term>,
+}
+
+/// What is wrong with an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ExpressionInvalid {
+    /// Nobody is asked for: neither `include` nor `intersect` has a term.
+    #[error("an expression needs a term in include or intersect")]
+    Empty,
+    /// A term is neither an audience nor an expression.
+    #[error("a term names neither an audience nor an expression")]
+    TermEmpty,
+    /// Too many levels.
+    #[error("expressions may be nested 4 deep")]
+    TooDeep,
+    /// The same audience stands there more than once.
+    #[error("an audience is named twice")]
+    NamedTwice,
+    /// Too many audiences.
+    #[error("more than 1000 audiences are named")]
+    TooLarge,
+}
+
+impl Expression {
+    /// The members of one audience.
+    pub fn of_audience(audience_id: impl Into<String>) -> Self {
+        let audience = Term::Audience(audience_id.into());
+        Self { include: Vec::new(), intersect: vec![audience], exclude: Vec::new() }
+    }
+
+    /// An expression of terms that are themselves canonical.
+    pub fn new(
+        mut include: Vec<Term>,
+        mut intersect: Vec<Term>,
+        mut exclude: Vec<Term>,
+    ) -> Result<Self, ExpressionInvalid> {
+        if include.is_empty() && intersect.is_empty() {
+            return Err(ExpressionInvalid::Empty);
+        }
+        // In some of one is in all of one.
+        if include.len() == 1 {
+            intersect.append(&mut include);
+        }
+        for terms in [&mut include, &mut intersect, &mut exclude] {
+            for term in terms.iter_mut() {
+                term.unwrap_single();
+            }
+            terms.sort();
+        }
+        let expression = Self { include, intersect, exclude };
+        if expression.depth() > MAX_DEPTH {
+            return Err(ExpressionInvalid::TooDeep);
+        }
+        expression.audiences()?;
+        Ok(expression)
+    }
+
+    fn depth(&self) -> usize {
+        let nested = self.terms().map(|term| match term {
+            Term::Audience(_) => 0,
+            Term::Nested(expression) => expression.depth(),
+        });
+        1 + nested.max().unwrap_or(0)
+    }
+
+    fn terms(&self) -> impl Iterator<Item = &Term> {
+        self.include.iter().chain(&self.intersect).chain(&self.exclude)
+    }
+
+    /// Every audience that it names.
+    pub fn audiences(&self) -> Result<BTreeSet<&str>, ExpressionInvalid> {
+        let mut named = BTreeSet::new();
+        self.name_into(&mut named)?;
+        if named.len() > MAX_TERMS {
+            return Err(ExpressionInvalid::TooLarge);
+        }
+        Ok(named)
+    }
+
+    fn name_into<'a>(&'a self, named: &mut BTreeSet<&'a str>) -> Result<(), ExpressionInvalid> {
+        for term in self.terms() {
+            match term {
+                Term::Audience(id) if !named.insert(id) => {
+                    return Err(ExpressionInvalid::NamedTwice);
+                }
+                Term::Audience(_) => {}
+                Term::Nested(expression) => expression.name_into(named)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The one audience that it consists of, if that is all.
+    pub fn single(&self) -> Option<&str> {
+        match (&*self.include, &*self.intersect, &*self.exclude) {
+            ([], [Term::Audience(id)], []) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// By what its releases are kept: itself and the versions of its lists, never who is in them.
+    pub fn release_key(&self, versions: &BTreeMap<String, u64>) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        self.hash_into(versions, &mut hasher);
+        hasher.finalize().into()
+    }
+
+    fn hash_into(&self, versions: &BTreeMap<String, u64>, hasher: &mut Sha256) {
+        for terms in [&self.include, &self.intersect, &self.exclude] {
+            hasher.update((terms.len() as u64).to_le_bytes());
+            for term in terms {
+                match term {
+                    Term::Audience(id) => {
+                        hasher.update([1]);
+                        hasher.update((id.len() as u64).to_le_bytes());
+                        hasher.update(id);
+                        let version = versions.get(id).copied().unwrap_or(0);
+                        hasher.update(version.to_le_bytes());
+                    }
+                    Term::Nested(expression) => {
+                        hasher.update([2]);
+                        expression.hash_into(versions, hasher);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The people, given the members of each audience; an audience that is not given has none.
+    pub fn evaluate(&self, members: &BTreeMap<String, RoaringBitmap>) -> RoaringBitmap {
+        let mut people = self.intersect.iter().map(|term| term.evaluate(members));
+        let mut result = people.next();
+        for other in people {
+            result = result.map(|result| result & other);
+        }
+        if !self.include.is_empty() {
+            let mut some = RoaringBitmap::new();
+            for term in &self.include {
+                some |= term.evaluate(members);
+            }
+            result = Some(result.map_or(some.clone(), |result| result & &some));
+        }
+        let mut result = result.unwrap_or_default();
+        for term in &self.exclude {
+            result -= term.evaluate(members);
+        }
+        result
+    }
+}
+
+impl Term {
+    /// An expression that is nothing but one term is that term.
+    fn unwrap_single(&mut self) {
+        if let Self::Nested(expression) = self
+            && expression.include.is_empty()
+            && expression.exclude.is_empty()
+            && expression.intersect.len() == 1
+        {
+            *self = expression.intersect.remove(0);
+        }
+    }
+
+    fn evaluate(&self, members: &BTreeMap<String, RoaringBitmap>) -> RoaringBitmap {
+        match self {
+            Self::Audience(id) => members.get(id).cloned().unwrap_or_default(),
+            Self::Nested(expression) => expression.evaluate(members),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn audience(id: &str) -> Term {
+        Term::Audience(id.to_owned())
+    }
+
+    fn nested(include: Vec<Term>, intersect: Vec<Term>, exclude: Vec<Term>) -> Term {
+        Term::Nested(Box::new(Expression::new(include, intersect, exclude).unwrap()))
+    }
+
+    #[test]
+    fn what_is_written_differently_and_means_the_same_shares_a_release() {
+        let versions = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        let key = |expression: &Expression| expression.release_key(&versions);
+        let plain = Expression::of_audience("a");
+        for same in [
+            Expression::new(vec![audience("a")], vec![], vec![]).unwrap(),
+            Expression::new(vec![nested(vec![audience("a")], vec![], vec![])], vec![], vec![])
+                .unwrap(),
+        ] {
+            assert_eq!(key(&same), key(&plain));
+            assert_eq!(same.single(), Some("a"));
+        }
+        let either = |first, second| {
+            Expression::new(vec![audience(first), audience(second)], vec![], vec![]).unwrap()
+        };
+        assert_eq!(key(&either("a", "b")), key(&either("b", "a")));
+        assert_ne!(key(&either("a", "b")), key(&plain));
+        let newer = BTreeMap::from([("a".to_owned(), 2)]);
+        assert_ne!(plain.release_key(&newer), key(&plain));
+    }
+
+    #[test]
+    fn evaluates_to_all_some_and_none() {
+        let bits = |bits: &[u32]| bits.iter().copied().collect::<RoaringBitmap>();
+        let members = BTreeMap::from([
+            ("a".to_owned(), bits(&[1, 2, 3])),
+            ("b".to_owned(), bits(&[3, 4, 5])),
+            ("c".to_owned(), bits(&[1, 3, 5])),
+            ("d".to_owned(), bits(&[5])),
+        ]);
+        let expression = Expression::new(
+            vec![audience("a"), audience("b")],
+            vec![audience("c")],
+            vec![audience("d")],
+        );
+        assert_eq!(expression.unwrap().evaluate(&members), bits(&[1, 3]));
+        let none = Expression::new(vec![], vec![audience("a"), audience("x")], vec![]).unwrap();
+        assert!(none.evaluate(&members).is_empty());
+    }
+
+    #[test]
+    fn refuses_what_has_no_meaning() {
+        let bad = Expression::new(vec![], vec![], vec![audience("a")]);
+        assert_eq!(bad, Err(ExpressionInvalid::Empty));
+        let bad = Expression::new(vec![audience("a")], vec![], vec![audience("a")]);
+        assert_eq!(bad, Err(ExpressionInvalid::NamedTwice));
+        let mut deep = audience("0");
+        for level in 1..=MAX_DEPTH {
+            let other = audience(&level.to_string());
+            let expression = Expression::new(vec![], vec![deep, other], vec![]);
+            deep = Term::Nested(Box::new(expression.unwrap()));
+        }
+        let bad = Expression::new(vec![], vec![deep, audience("top")], vec![]);
+        assert_eq!(bad, Err(ExpressionInvalid::TooDeep));
+    }
+}

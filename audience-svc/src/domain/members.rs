@@ -1,0 +1,88 @@
+//! Who is in a list: ordinals. What is stored of one batch has the same size and takes the same
+//! work whoever matches.
+
+use roaring::RoaringBitmap;
+use service_kit::clock::UnixMillis;
+use thiserror::Error;
+
+/// The ordinal that nobody has: the answer of the index for a key that it does not hold.
+pub const NOBODY: u32 = u32::MAX;
+
+/// A day, counted from 1970-01-01 in UTC.
+pub type MemberDay = i32;
+
+/// The day of an instant.
+pub fn day_of(at: UnixMillis) -> MemberDay {
+    i32::try_from(at.get().div_euclid(86_400_000)).unwrap_or(MemberDay::MAX)
+}
+
+/// What is stored of a batch: how many members, their ordinals in ascending order, and other
+/// ordinals up to the number of rows. `found` is what the index answered, one for each key.
+///
+/// The padding is drawn from `decoys`, never from the rows: nothing of a row that matches nobody
+/// is stored. It is drawn, sorted and written like members are, so that size, bytes and work do not
+/// depend on how many there are.
+pub fn record(found: &[u32], rows: usize, mut decoys: impl FnMut() -> u32) -> Vec<u8> {
+    let rows = rows.max(found.len());
+    let mut lanes = [Vec::with_capacity(rows), Vec::with_capacity(rows)];
+    for &ordinal in found {
+        let missed = ordinal == NOBODY;
+        let decoy = decoys();
+        lanes[usize::from(missed)].push(if missed { decoy } else { ordinal });
+    }
+    lanes[1].extend((found.len()..rows).map(|_| decoys()));
+    for lane in &mut lanes {
+        lane.sort_unstable();
+    }
+    let [members, padding] = lanes;
+    let mut record = Vec::with_capacity(4 + 4 * rows);
+    // A batch has at most ten thousand rows: it fits.
+    record.extend(u32::try_from(members.len()).unwrap_or(0).to_le_bytes());
+    for ordinal in members.iter().chain(&padding) {
+        record.extend(ordinal.to_le_bytes());
+    }
+    record
+}
+
+/// Adds the members of a stored batch to `into`.
+pub fn read_record(record: &[u8], into: &mut RoaringBitmap) -> Result<(), CorruptRecord> {
+    let (count, ordinals) = record.split_first_chunk().ok_or(CorruptRecord)?;
+    let count = usize::try_from(u32::from_le_bytes(*count)).map_err(|_| CorruptRecord)?;
+    let (ordinals, []) = ordinals.as_chunks() else { return Err(CorruptRecord) };
+    let members = ordinals.get(..count).ok_or(CorruptRecord)?;
+    into.extend(members.iter().map(|bytes| u32::from_le_bytes(*bytes)));
+    Ok(())
+}
+
+/// A stored record of members that this service did not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a stored record of members cannot be read")]
+pub struct CorruptRecord;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_record_has_one_size_and_gives_back_its_members_alone() {
+        for found in [vec![], vec![NOBODY; 5], vec![9, NOBODY, 3, 3, 7], vec![1, 2, 3, 4, 5]] {
+            let stored = record(&found, 5, || 77);
+            assert_eq!(stored.len(), 24);
+            let mut members = RoaringBitmap::new();
+            read_record(&stored, &mut members).unwrap();
+            let expected: RoaringBitmap =
+                found.into_iter().filter(|ordinal| *ordinal != NOBODY).collect();
+            assert_eq!(members, expected);
+        }
+    }
+
+    #[test]
+    fn a_damaged_record_is_refused() {
+        let stored = record(&[1, 2], 2, || 0);
+        for bad in [&stored[..3], &stored[..11], &stored[..8]] {
+            assert_eq!(read_record(bad, &mut RoaringBitmap::new()), Err(CorruptRecord));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The rules of customer lists: pure, on values; no I/O and no clock.
+
+mod advice;
+mod audience;
+mod batch;
+mod business;
+mod expression;
+mod members;
+mod release;
+mod rows;
+mod upload;
+
+pub use audience::{Audience, CustomerSource, Lifetime};
+pub(crate) use batch::KeyHasher;
+pub use batch::{BatchReport, MAX_ROWS, key_rows};
+pub use business::{Business, BusinessScope};
+pub use expression::{Expression, ExpressionInvalid, Term};
+pub use members::{CorruptRecord, MemberDay, NOBODY, day_of, read_record, record};
+pub use release::{MaskedCount, Released};
+pub use rows::{Reading, Refusal, Row, RowValue};
+pub use upload::{Batches, RowCounts, Upload, UploadMode, UploadState};

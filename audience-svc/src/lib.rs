@@ -1,0 +1,73 @@
+//! Customer lists, matched to people who agreed. A business learns about how many; an ad server
+//! learns, at serve time, which lists the person in front of it is in; nobody learns of a row
+//! whether it matched.
+//!
+//! `grpc` (contract to domain) → one file a use case → `domain` (rules), `store` (database),
+//! `index` (who is found by a key, in memory), `consent` (what consent-svc says).
+
+mod audiences;
+mod business;
+mod commit_upload;
+mod config;
+mod consent;
+mod directory;
+pub mod domain;
+mod error;
+mod grpc;
+mod housekeeping;
+pub mod index;
+mod reach;
+mod register;
+mod seal;
+mod service;
+mod store;
+mod targeting;
+mod upload;
+
+use std::sync::Arc;
+
+use proto::audience::v1::{
+    audience_service_server::AudienceServiceServer, business_service_server::BusinessServiceServer,
+    directory_service_server::DirectoryServiceServer,
+    targeting_service_server::TargetingServiceServer,
+};
+use service_kit::{
+    boot::{App, BootError, Service as KitService},
+    context::Context,
+};
+
+pub use config::{AudienceConfig, DirectoryConfig, MatchKeyConfig, PurposeConfig, UploadConfig};
+
+use crate::{grpc::Grpc, service::Service, store::Store};
+
+/// audience-svc, for `service_kit::boot`.
+#[derive(Debug)]
+pub struct AudienceService;
+
+impl KitService for AudienceService {
+    const NAME: &'static str = "audience-svc";
+    type Config = AudienceConfig;
+
+    async fn build(ctx: &Context, config: AudienceConfig) -> Result<App, BootError> {
+        let service = Arc::new(Service::open(ctx, &config).await?);
+        let pinged = service.store.clone();
+        ctx.readiness.require("store", move || {
+            let store = pinged.clone();
+            async move { store.ping().await }
+        });
+        ctx.spawn("directory", service.clone().follow_directory(ctx.shutdown.clone()));
+        ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
+
+        let grpc = Grpc::new(service, ctx.shutdown.clone());
+        let max = ctx.max_message_bytes;
+        Ok(App::new()
+            .add(BusinessServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+            .add(DirectoryServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+            .add(AudienceServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+            .add(TargetingServiceServer::new(grpc).max_decoding_message_size(max)))
+    }
+
+    async fn migrate(config: &AudienceConfig) -> Result<(), BootError> {
+        Ok(Store::migrate(&config.store).await?)
+    }
+}

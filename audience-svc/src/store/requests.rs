@@ -1,0 +1,90 @@
+//! Which writes were done, by the caller's request id.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use service_kit::{clock::UnixMillis, store::StoreError};
+
+use super::{entity::request_record as table, failed};
+use crate::error::Error;
+
+/// Names one write of one caller.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestKey {
+    /// The caller: role and name.
+    pub(crate) principal: String,
+    /// Chosen by the caller.
+    pub(crate) request_id: String,
+    /// Keyed digest of what is asked for, its method included. Keyed, because requests with
+    /// identifiers in them can be guessed from a plain one.
+    pub(crate) content: [u8; 32],
+    /// What the transaction is called in logs.
+    pub(crate) method: &'static str,
+}
+
+/// The answer that was given before, if any.
+pub(super) async fn replay<T: DeserializeOwned>(
+    db: &impl ConnectionTrait,
+    key: &RequestKey,
+) -> Result<Option<T>, Error> {
+    let id = (key.principal.clone(), key.request_id.clone());
+    let Some(known) = table::Entity::find_by_id(id).one(db).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    if known.content != key.content {
+        return Err(Error::RequestIdReused);
+    }
+    let unreadable = |_| Error::Internal("a stored answer cannot be read");
+    serde_json::from_str(&known.answer).map(Some).map_err(unreadable)
+}
+
+pub(super) async fn record<T: Serialize>(
+    tx: &DatabaseTransaction,
+    key: &RequestKey,
+    answer: &T,
+    now: UnixMillis,
+) -> Result<(), Error> {
+    let row = table::ActiveModel {
+        principal: Set(key.principal.clone()),
+        request_id: Set(key.request_id.clone()),
+        content: Set(key.content.to_vec()),
+        answer: Set(written(answer)?),
+        recorded_at: Set(now.get()),
+    };
+    match table::Entity::insert(row).exec_without_returning(tx).await.map_err(StoreError::from) {
+        // The same request, sent at the same time, was faster: run again, to find its answer.
+        Err(StoreError::Duplicate(text)) => Err(StoreError::Conflict(text).into()),
+        done => Ok(done.map(drop)?),
+    }
+}
+
+pub(super) async fn amend<T: Serialize>(
+    db: &impl ConnectionTrait,
+    key: &RequestKey,
+    answer: &T,
+) -> Result<(), Error> {
+    let amended = table::ActiveModel { answer: Set(written(answer)?), ..Default::default() };
+    table::Entity::update_many()
+        .set(amended)
+        .filter(table::Column::Principal.eq(&*key.principal))
+        .filter(table::Column::RequestId.eq(&*key.request_id))
+        .filter(table::Column::Content.eq(key.content.to_vec()))
+        .exec(db)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+pub(super) async fn forget(db: &impl ConnectionTrait, before: UnixMillis) -> Result<u64, Error> {
+    table::Entity::delete_many()
+        .filter(table::Column::RecordedAt.lt(before.get()))
+        .exec(db)
+        .await
+        .map(|done| done.rows_affected)
+        .map_err(failed)
+}
+
+fn written<T: Serialize>(answer: &T) -> Result<String, Error> {
+    serde_json::to_string(answer).map_err(|_| Error::Internal("an answer cannot be written"))
+}

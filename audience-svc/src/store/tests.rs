@@ -1,0 +1,235 @@
+//! What only the store can show: that what has ended is really gone.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use identifiers::{MatchKey, Profile};
+use roaring::RoaringBitmap;
+use service_kit::{
+    clock::UnixMillis,
+    config::Secret,
+    store::{StoreConfig, Tx},
+    test_util::Postgres,
+};
+
+use super::{
+    RequestKey, Store, audiences,
+    directory::{self, Entry, Tail},
+    members, releases,
+    uploads::{self, StoredBatch},
+};
+use crate::{
+    domain::{
+        Audience, BatchReport, Batches, Business, BusinessScope, CustomerSource, Expression,
+        Lifetime, MaskedCount, Reading, Released, RowCounts, Upload, UploadMode, UploadState,
+    },
+    error::Error,
+};
+
+const KEY: MatchKey = MatchKey::from_bytes([7; 16]);
+
+async fn open(url: String) -> Store {
+    let config = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
+    Store::migrate(&config).await.unwrap();
+    Store::open(&config).await.unwrap()
+}
+
+fn at(milliseconds: i64) -> UnixMillis {
+    UnixMillis::new(milliseconds)
+}
+
+fn scope() -> BusinessScope {
+    let business = Business {
+        business_id: "shop".to_owned(),
+        display_name: "Shop".to_owned(),
+        owner_id: "owner".to_owned(),
+        created_at: at(0),
+    };
+    BusinessScope::of(business, "owner").unwrap()
+}
+
+async fn put(store: &Store, now: i64) -> i64 {
+    let put = |tx: Tx| async move {
+        let ann = Entry {
+            subject_id: "ann".to_owned(),
+            keys: vec![KEY],
+            valid_until: Some(at(10)),
+            revision: 1,
+        };
+        directory::put(&tx, &[ann], 1, at(now)).await
+    };
+    store.locking("put", put).await.unwrap()
+}
+
+async fn keys(store: &Store) -> usize {
+    let mut keys = 0;
+    directory::load(store.reads(), |_, _| keys += 1).await.unwrap();
+    keys
+}
+
+async fn the_directory_forgets(store: Store) {
+    let db = store.reads();
+    let first = put(&store, 1).await;
+    assert_eq!(keys(&store).await, 1);
+    assert!(directory::expired(db, at(9), 5).await.unwrap().is_empty());
+    let ended = directory::expired(db, at(10), 5).await.unwrap();
+    assert_eq!(ended, [0]);
+    // Whoever came back meanwhile stays.
+    for (now, left) in [(9, 1), (10, 0)] {
+        let ended = &ended;
+        let remove = |tx: Tx| async move { directory::remove_expired(&tx, ended, at(now)).await };
+        store.locking("remove", remove).await.unwrap();
+        assert_eq!(keys(&store).await, left);
+    }
+    assert!(directory::find_subject(db, "ann").await.unwrap().is_none());
+
+    let Tail::Changes(changes, last) = directory::changes_after(db, first, 10).await.unwrap()
+    else {
+        panic!("the change is still kept")
+    };
+    assert!(matches!(*changes, [change] if change.key == KEY && change.ordinal.is_none()));
+    for (before, gone) in [(10, false), (11, true)] {
+        let prune = |tx: Tx| async move { directory::prune_changes(&tx, at(before)).await };
+        store.locking("prune", prune).await.unwrap();
+        let tail = directory::changes_after(db, first, 10).await.unwrap();
+        assert_eq!(matches!(tail, Tail::Gone), gone);
+    }
+    let tail = directory::changes_after(db, last, 10).await.unwrap();
+    assert!(matches!(tail, Tail::Changes(none, same) if none.is_empty() && same == last));
+    put(&store, 1).await;
+    assert_eq!(directory::find_subject(db, "ann").await.unwrap().unwrap().ordinal, 1);
+}
+
+fn upload(expires_at: i64) -> Upload {
+    Upload {
+        upload_id: format!("upl-{expires_at}"),
+        audience_id: "aud".to_owned(),
+        mode: UploadMode::Add,
+        validate_only: false,
+        state: UploadState::Open,
+        counts: RowCounts::default(),
+        batches: Batches::default(),
+        expires_at: at(expires_at),
+        created_at: at(0),
+    }
+}
+
+async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
+    let (db, scope) = (store.reads(), &scope());
+    let (early, late) = (&upload(10), &upload(20));
+    let request = RequestKey {
+        principal: "ROLE_BUSINESS/shop".to_owned(),
+        request_id: "1".to_owned(),
+        content: [0; 32],
+        method: "fill",
+    };
+    let fill = |tx: Tx| async move {
+        let reading = Reading { profile: Profile::Meta, default_region: None };
+        for upload in [early, late] {
+            uploads::insert(&tx, scope, upload, reading).await?;
+            let batch = StoredBatch {
+                number: 0,
+                content: [1; 32],
+                report: BatchReport::default(),
+                members: vec![0; 4],
+            };
+            uploads::insert_batch(&tx, scope, &upload.upload_id, &batch).await?;
+        }
+        for day in [3, 4] {
+            let people = RoaringBitmap::from([1, 70_000]);
+            members::add(&tx, scope, "aud", &people, day).await?;
+        }
+        Ok(())
+    };
+    store.once(&request, at(5), fill).await.unwrap();
+
+    let expire = |tx: Tx| async move { uploads::expire(&tx, at(10), 5).await };
+    assert_eq!(store.locking("expire", expire).await.unwrap(), 1);
+    assert_eq!(store.locking("expire", expire).await.unwrap(), 0);
+    let state = async |upload: &Upload| {
+        let (found, _) = uploads::find(db, scope, &upload.upload_id).await.unwrap();
+        let batches = uploads::batch_numbers(db, scope, &upload.upload_id).await.unwrap();
+        (found.state, batches.len())
+    };
+    assert_eq!(state(early).await, (UploadState::Expired, 0));
+    assert_eq!(state(late).await, (UploadState::Open, 1));
+
+    // An open one stays, however late it is; one that has ended is forgotten with its time.
+    assert_eq!(uploads::forget(db, at(10)).await.unwrap(), 0);
+    assert_eq!(uploads::forget(db, at(21)).await.unwrap(), 1);
+    let gone = uploads::find(db, scope, &early.upload_id).await;
+    assert!(matches!(gone, Err(Error::UploadUnknown)));
+    assert_eq!(state(late).await, (UploadState::Open, 1));
+
+    assert_eq!(members::drop_ended(db, 3).await.unwrap(), 2);
+    let (chunk, left) = members::next_chunk(db, scope, &["aud"], 1, 3).await.unwrap().unwrap();
+    assert_eq!((chunk, left["aud"].iter().collect::<Vec<_>>()), (1, vec![70_000]));
+
+    assert_eq!(store.forget_requests(at(5)).await.unwrap(), 0);
+    assert_eq!(store.answered(&request).await.unwrap(), Some(()));
+    assert_eq!(store.forget_requests(at(6)).await.unwrap(), 1);
+    assert_eq!(store.answered::<()>(&request).await.unwrap(), None);
+}
+
+async fn releases_go_with_their_lists(store: Store) {
+    let (db, scope) = (store.reads(), &scope());
+    let audience = &Audience {
+        audience_id: "aud".to_owned(),
+        display_name: "Customers".to_owned(),
+        description: String::new(),
+        source: CustomerSource::Both,
+        lifetime: Lifetime::DEFAULT,
+        version: 1,
+        last_upload: RowCounts::default(),
+        size: None,
+        sized_version: None,
+        created_at: at(0),
+        updated_at: at(0),
+    };
+    let insert = |tx: Tx| async move { audiences::insert(&tx, scope, audience).await };
+    store.locking("insert", insert).await.unwrap();
+    let key = |version: u64| {
+        let versions = BTreeMap::from([("aud".to_owned(), version)]);
+        Expression::of_audience("aud").release_key(&versions)
+    };
+    for version in [1, 2] {
+        let drawn = Released::draw(&MaskedCount::default(), at(1));
+        let kept = releases::keep(db, scope, &key(version), drawn).await.unwrap();
+        assert_eq!(kept, Some(drawn));
+    }
+    let kept = async |version| releases::find(db, scope, &key(version)).await.unwrap().is_some();
+    let change = |tx: Tx| async move { audiences::save_list(&tx, scope, audience.clone()).await };
+    store.locking("change", change).await.unwrap();
+    assert_eq!(audiences::find(db, scope, "aud").await.unwrap().version, 2);
+    assert_eq!((kept(1).await, kept(2).await), (false, true));
+    let delete = |tx: Tx| async move { audiences::delete(&tx, scope, "aud").await };
+    store.locking("delete", delete).await.unwrap();
+    assert!(!kept(2).await);
+}
+
+macro_rules! on_both_stores {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                let directory = tempfile::tempdir().unwrap();
+                let file = directory.path().join("store.db");
+                let url = format!("sqlite:{}", file.display());
+                super::$name(super::open(url).await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::open(super::Postgres::shared().database()).await).await;
+            })*
+        }
+    };
+}
+
+on_both_stores!(
+    releases_go_with_their_lists,
+    the_directory_forgets,
+    uploads_memberships_and_requests_are_forgotten
+);

@@ -1,0 +1,15 @@
+//! audience-svc over gRPC, on SQLite and on PostgreSQL, with every layer that it has in production.
+
+#![allow(clippy::unwrap_used)]
+
+mod audiences;
+mod businesses;
+mod consent;
+mod crash;
+mod directory;
+mod matching;
+mod reach;
+mod replicas;
+mod serving;
+mod uploads;
+mod world;

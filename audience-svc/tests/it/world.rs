@@ -1,0 +1,399 @@
+//! A running audience-svc and its callers.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use audience_svc::{AudienceConfig, AudienceService, MatchKeyConfig};
+use proto::{
+    audience::v1::{
+        self as wire, audience_service_client::AudienceServiceClient,
+        business_service_client::BusinessServiceClient,
+        directory_service_client::DirectoryServiceClient,
+        targeting_service_client::TargetingServiceClient,
+    },
+    errors::v1::Reason,
+    options::v1::Role,
+    types::v1::{Identifier, IdentifierKind, StorageStatus, identifier::Value},
+};
+use service_kit::{
+    auth::Caller,
+    boot::{Process, Running, Service as _},
+    client::ClientConfig,
+    clock::{Clock, UnixMillis},
+    config::{Config, Secret, ServerConfig},
+    store::StoreConfig,
+    test_util::{Postgres, TestKeys},
+};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+
+use crate::consent::Consents;
+
+/// Enough people for a list that may be targeted.
+pub(crate) const CROWD: usize = 1_000;
+
+#[derive(Clone, Copy)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Runs each test on both stores.
+macro_rules! on_both_stores {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let world = crate::world::World::start(crate::world::Engine::Sqlite).await;
+                super::$name(world).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let world = crate::world::World::start(crate::world::Engine::Postgres).await;
+                super::$name(world).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_stores;
+
+#[derive(Clone)]
+pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
+
+impl Bearer {
+    pub(crate) fn new(token: &str) -> Self {
+        Self(format!("Bearer {token}").parse().unwrap())
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+pub(crate) type Link = InterceptedService<Channel, Bearer>;
+
+/// One service on one store, its consent-svc, and the time.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) consents: Consents,
+    keys: TestKeys,
+    config: Config<AudienceConfig>,
+    process: Process,
+    running: Running,
+    channel: Channel,
+    _directory: TempDir,
+}
+
+impl World {
+    pub(crate) async fn start(engine: Engine) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = match engine {
+            Engine::Sqlite => format!("sqlite:{}", directory.path().join("store.db").display()),
+            Engine::Postgres => {
+                tokio::task::spawn_blocking(|| Postgres::shared().database()).await.unwrap()
+            }
+        };
+        let clock = Clock::manual(UnixMillis::new(1_800_000_000_000));
+        let (keys, consents) = (TestKeys::new(), Consents::default());
+        let consent = consents.serve().await;
+        let mut config = Config::new(AudienceConfig {
+            store: StoreConfig { url: Secret::new(url), ..StoreConfig::default() },
+            consent: ClientConfig {
+                endpoint: format!("http://{consent}"),
+                ..ClientConfig::default()
+            },
+            match_keys: MatchKeyConfig { secret: Secret::new("s".repeat(32)), version: 1 },
+            ..AudienceConfig::default()
+        });
+        config.server = ServerConfig::loopback();
+        config.auth = keys.auth_config();
+        AudienceService::migrate(&config.service).await.unwrap();
+        let process = Process::quiet(clock.clone());
+        let (running, channel) = serve(&process, &config).await;
+        Self { clock, consents, keys, config, process, running, channel, _directory: directory }
+    }
+
+    /// The service is cut off, its memory gone; another starts on the same store.
+    pub(crate) async fn restart(&mut self) {
+        let (running, channel) = serve(&self.process, &self.config).await;
+        self.running = running;
+        self.channel = channel;
+    }
+
+    /// Another replica on the same store.
+    pub(crate) async fn replica(&self) -> Replica {
+        let (running, channel) = serve(&self.process, &self.config).await;
+        Replica { _running: running, channel }
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    pub(crate) fn bearer(&self, caller: &Caller) -> Bearer {
+        Bearer::new(&self.keys.token_at(caller, self.clock.now()))
+    }
+
+    /// Callers of another replica.
+    pub(crate) fn at(&self, replica: &Replica) -> Callers<'_> {
+        Callers { world: self, channel: replica.channel.clone() }
+    }
+
+    pub(crate) fn callers(&self) -> Callers<'_> {
+        Callers { world: self, channel: self.channel.clone() }
+    }
+}
+
+pub(crate) struct Replica {
+    _running: Running,
+    channel: Channel,
+}
+
+async fn serve(process: &Process, config: &Config<AudienceConfig>) -> (Running, Channel) {
+    let running = process.serve::<AudienceService>(config.clone()).await.unwrap();
+    running.ready().await;
+    let endpoint = Channel::from_shared(format!("http://{}", running.address())).unwrap();
+    (running, endpoint.connect_lazy())
+}
+
+/// Everybody who calls one replica.
+pub(crate) struct Callers<'a> {
+    world: &'a World,
+    channel: Channel,
+}
+
+impl Callers<'_> {
+    pub(crate) fn admin(&self) -> BusinessServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::named(Role::Admin, "ops"));
+        BusinessServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    pub(crate) fn app(&self) -> DirectoryServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::named(Role::App, "messenger"));
+        DirectoryServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    pub(crate) fn ad_server(&self) -> TargetingServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::named(Role::AdServer, "ads"));
+        TargetingServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    pub(crate) fn business_of(&self, business: &str, owner: &str) -> AudienceServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::business(business, owner));
+        AudienceServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    /// The business `shop`.
+    pub(crate) fn shop(&self) -> AudienceServiceClient<Link> {
+        self.business_of("shop", "shop-ltd")
+    }
+
+    /// Makes a business known, with the owner `<name>-ltd`.
+    pub(crate) async fn open_business(&self, name: &str) {
+        let request = wire::PutBusinessRequest {
+            request_id: fresh("put"),
+            business_id: name.to_owned(),
+            display_name: format!("The {name}"),
+            owner_id: format!("{name}-ltd"),
+        };
+        self.admin().put_business(request).await.unwrap();
+    }
+
+    /// Registers people, each in one message of its own.
+    pub(crate) async fn register(
+        &self,
+        people: Vec<wire::Registration>,
+    ) -> Result<Vec<wire::RegistrationResult>, Status> {
+        let message = wire::PutIdentifiersRequest {
+            request_id: fresh("reg"),
+            verified: true,
+            registrations: people,
+        };
+        let mut answers =
+            self.app().put_identifiers(tokio_stream::iter([message])).await?.into_inner();
+        Ok(answers.message().await?.unwrap().results)
+    }
+
+    /// Registers one person and expects it to be stored.
+    pub(crate) async fn register_one(&self, subject: &str, identifiers: Vec<Identifier>) {
+        let results = self.register(vec![person(subject, identifiers)]).await.unwrap();
+        assert_eq!(results[0].status(), StorageStatus::Stored);
+    }
+
+    /// A thousand people who agreed to everything, each with the external id `crowd-<n>`.
+    pub(crate) async fn gather_crowd(&self) {
+        let people = (0..CROWD).map(|n| {
+            let subject = format!("crowd-{n}");
+            self.world.consents.grant_all(&subject);
+            person(&subject, vec![external(&subject)])
+        });
+        let results = self.register(people.collect()).await.unwrap();
+        assert!(results.iter().all(|result| result.status() == StorageStatus::Stored));
+    }
+
+    pub(crate) async fn create_audience(&self) -> String {
+        self.create_audience_for(None).await
+    }
+
+    pub(crate) async fn create_audience_for(&self, days: Option<i64>) -> String {
+        let request = wire::CreateAudienceRequest {
+            request_id: fresh("aud"),
+            display_name: "Customers".to_owned(),
+            customer_source: wire::CustomerSource::UserProvided.into(),
+            membership_lifetime: days
+                .map(|days| prost_types::Duration { seconds: days * 86_400, nanos: 0 }),
+            ..Default::default()
+        };
+        let made = self.shop().create_audience(request).await.unwrap().into_inner();
+        made.audience.unwrap().audience_id
+    }
+
+    pub(crate) async fn open_upload(&self, audience: &str, mode: wire::UploadMode) -> String {
+        self.open(opening(audience, mode)).await
+    }
+
+    pub(crate) async fn open(&self, request: wire::CreateUploadRequest) -> String {
+        let opened = self.shop().create_upload(request).await.unwrap().into_inner();
+        opened.upload.unwrap().upload_id
+    }
+
+    pub(crate) async fn append(
+        &self,
+        batches: Vec<wire::AppendUploadRequest>,
+    ) -> Result<Vec<wire::AppendUploadResponse>, Status> {
+        append(&mut self.shop(), batches).await
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        upload: &str,
+        batch_count: u32,
+    ) -> Result<wire::CommitUploadResponse, Status> {
+        let request = wire::CommitUploadRequest {
+            request_id: fresh("commit"),
+            upload_id: upload.to_owned(),
+            batch_count,
+        };
+        self.shop().commit_upload(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Uploads rows in one batch and commits.
+    pub(crate) async fn upload(
+        &self,
+        audience: &str,
+        mode: wire::UploadMode,
+        rows: Vec<Identifier>,
+    ) -> wire::CommitUploadResponse {
+        let upload = self.open_upload(audience, mode).await;
+        self.append(vec![batch(&upload, 0, rows)]).await.unwrap();
+        self.commit(&upload, 1).await.unwrap()
+    }
+
+    pub(crate) async fn is_member(&self, subject: &str, audience: &str) -> bool {
+        let request = wire::CheckMembershipRequest {
+            subject_id: subject.to_owned(),
+            audience_ids: vec![audience.to_owned()],
+        };
+        let answer = self.ad_server().check_membership(request).await.unwrap().into_inner();
+        assert_eq!(answer.memberships.len(), 1);
+        answer.memberships[0]
+    }
+
+    pub(crate) async fn audiences_of(&self, subject: &str) -> Result<Vec<String>, Status> {
+        let request = wire::ListSubjectAudiencesRequest {
+            subject_id: subject.to_owned(),
+            business_id: String::new(),
+        };
+        let answer = self.ad_server().list_subject_audiences(request).await?.into_inner();
+        Ok(answer.audiences.into_iter().map(|one| one.audience_id).collect())
+    }
+}
+
+pub(crate) async fn append(
+    business: &mut AudienceServiceClient<Link>,
+    batches: Vec<wire::AppendUploadRequest>,
+) -> Result<Vec<wire::AppendUploadResponse>, Status> {
+    let mut stream = business.append_upload(tokio_stream::iter(batches)).await?.into_inner();
+    let mut answers = Vec::new();
+    while let Some(answer) = stream.message().await? {
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// A request id that nobody used before.
+pub(crate) fn fresh(what: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn opening(audience: &str, mode: wire::UploadMode) -> wire::CreateUploadRequest {
+    wire::CreateUploadRequest {
+        request_id: fresh("open"),
+        audience_id: audience.to_owned(),
+        mode: mode.into(),
+        may_use_list: true,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn batch(upload: &str, number: u32, rows: Vec<Identifier>) -> wire::AppendUploadRequest {
+    wire::AppendUploadRequest {
+        request_id: fresh("batch"),
+        upload_id: upload.to_owned(),
+        batch_number: number,
+        rows,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn person(subject: &str, identifiers: Vec<Identifier>) -> wire::Registration {
+    wire::Registration {
+        subject_id: subject.to_owned(),
+        identifiers,
+        default_region: String::new(),
+    }
+}
+
+pub(crate) fn raw(kind: IdentifierKind, text: &str) -> Identifier {
+    Identifier { kind: kind.into(), value: Some(Value::Raw(text.to_owned())) }
+}
+
+pub(crate) fn external(id: &str) -> Identifier {
+    raw(IdentifierKind::ExternalId, id)
+}
+
+pub(crate) fn email(address: &str) -> Identifier {
+    raw(IdentifierKind::Email, address)
+}
+
+/// The rows of everybody in the crowd.
+pub(crate) fn crowd() -> Vec<Identifier> {
+    (0..CROWD).map(|n| external(&format!("crowd-{n}"))).collect()
+}
+
+/// The crowd and others.
+pub(crate) fn crowd_and(others: &[&str]) -> Vec<Identifier> {
+    crowd().into_iter().chain(others.iter().map(|id| external(id))).collect()
+}
+
+pub(crate) fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+pub(crate) fn reason(status: &Status) -> Reason {
+    proto::status::reason(status).unwrap_or_else(|| panic!("a status without reason: {status:?}"))
+}

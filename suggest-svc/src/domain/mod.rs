@@ -1,0 +1,12 @@
+//! The rules: pure functions on newtypes. No I/O, no clock of its own, nothing of the contract or
+//! the store.
+
+pub mod address_book;
+pub mod identifiers;
+pub mod listing;
+pub mod ranking;
+pub mod settings;
+pub mod subject;
+
+pub use settings::{Discoverability, Settings};
+pub use subject::Subject;

@@ -1,0 +1,114 @@
+//! suggest-svc: people a person may know, from address books and existing connections, and from
+//! nothing that anyone involved did not agree to.
+//!
+//! ```text
+//! grpc ──▶ use cases ──▶ domain (pure rules) ──▶ graph (pure, in memory)
+//!              ├──▶ store (the record of truth)      ▲
+//!              ├──▶ consents (consent-svc)           │ read whole at start, then
+//!              └──▶ live ───────────────────────────-┘ moved on by the store's changes
+//! ```
+
+pub mod config;
+mod consents;
+pub mod domain;
+mod error;
+pub mod graph;
+mod grpc;
+mod live;
+mod preferences;
+mod put_connections;
+mod put_identifiers;
+mod seal;
+mod service;
+mod store;
+mod suggest;
+mod sync_contacts;
+
+use std::time::Duration;
+
+use proto::suggest::v1::{
+    contact_service_server::ContactServiceServer, graph_service_server::GraphServiceServer,
+    suggestion_service_server::SuggestionServiceServer,
+};
+use service_kit::{
+    boot::{App, BootError, Service},
+    client,
+    config::Span,
+    context::Context,
+};
+
+use config::{ChangeConfig, SuggestConfig};
+use consents::Consents;
+use grpc::{ContactRpc, GraphRpc, SuggestionRpc};
+use live::Live;
+use service::Suggest;
+use store::Store;
+
+/// How often what need not be remembered any longer is forgotten.
+const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
+
+/// The service, for [`service_kit::boot`].
+#[derive(Debug)]
+pub struct SuggestService;
+
+impl Service for SuggestService {
+    const NAME: &'static str = "suggest-svc";
+    type Config = SuggestConfig;
+
+    async fn build(ctx: &Context, config: SuggestConfig) -> Result<App, BootError> {
+        let upstream = client::connect(&config.consent, ctx.service_token.clone())
+            .map_err(BootError::other)?;
+        let store = Store::open(&config.store).await?;
+        let probe = store.clone();
+        ctx.readiness.require("store", move || {
+            let store = probe.clone();
+            async move { store.ping().await }
+        });
+        let live = Live::load(store.clone(), ctx.clock.clone()).await?;
+        let consents = Consents::new(upstream, ctx.max_message_bytes);
+        let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
+            .map_err(BootError::other)?;
+        background(ctx, &suggest, &config.changes);
+        let limit = ctx.max_message_bytes;
+        let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
+        let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
+        let suggestion = SuggestionServiceServer::new(SuggestionRpc(suggest));
+        Ok(App::new()
+            .add(graph.max_decoding_message_size(limit))
+            .add(contact.max_decoding_message_size(limit))
+            .add(suggestion.max_decoding_message_size(limit)))
+    }
+
+    async fn migrate(config: &SuggestConfig) -> Result<(), BootError> {
+        Ok(Store::migrate(&config.store).await?)
+    }
+}
+
+/// Follows the store and forgets what is old, until the drain begins.
+fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
+    let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    let interval = changes.follow_interval.get();
+    ctx.spawn("follow", async move {
+        shutdown.run_until_cancelled(follower.live.follow(interval)).await;
+    });
+    let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    let (keep, keep_requests) = (changes.keep, changes.keep_requests);
+    ctx.spawn("prune", async move {
+        shutdown.run_until_cancelled(prune(pruner, keep, keep_requests)).await;
+    });
+}
+
+async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
+    loop {
+        suggest.clock.sleep(PRUNE_INTERVAL).await;
+        let now = suggest.clock.now();
+        let (changes, requests) = (now.minus(keep.get()), now.minus(keep_requests.get()));
+        if let Err(error) = suggest.store.prune(changes, requests).await {
+            tracing::warn!(%error, "cannot forget what is old");
+        }
+        match suggest.store.forget_lapsed(now).await {
+            Ok(()) => suggest.live.written(),
+            Err(error) => tracing::warn!(%error, "cannot forget whose consent has ended"),
+        }
+    }
+}

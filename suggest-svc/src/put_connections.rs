@@ -1,0 +1,69 @@
+//! The app says who is connected, and who no longer is.
+
+use prost::Message;
+use service_kit::clock::UnixMillis;
+
+use crate::{domain::Subject, error::Error, service::Suggest, store::Once};
+
+/// Two people who know each other, and since when, if that is known.
+pub(crate) struct Connection {
+    pub(crate) one: Subject,
+    pub(crate) other: Subject,
+    pub(crate) at: Option<UnixMillis>,
+}
+
+impl Suggest {
+    /// Stores the connections of which both ends have a consent to the transfer in force. `answer`
+    /// is told the indexes of the others.
+    pub(crate) async fn put_connections<R: Message + Default>(
+        &self,
+        once: &Once,
+        connections: &[Connection],
+        answer: impl Fn(&[usize]) -> R + Sync,
+    ) -> Result<R, Error> {
+        let ends = connections.iter().flat_map(|pair| [&pair.one, &pair.other]).collect();
+        let consents = self.consents.check(&self.purposes.transfer, ends).await?;
+        let agreed =
+            |pair: &Connection| consents.is_granted(&pair.one) && consents.is_granted(&pair.other);
+        let (consents, agreed, answer) = (&consents, &agreed, &answer);
+        let answer = self
+            .store
+            .once("put connections", once, |writing| async move {
+                let pairs = connections.iter().filter(|pair| agreed(pair));
+                let people = pairs.flat_map(|pair| [&pair.one, &pair.other]);
+                let in_force = writing.put_consents(consents, people, self.clock.now()).await?;
+                let (mut stored, mut awaiting) = (Vec::new(), Vec::new());
+                for (index, pair) in connections.iter().enumerate() {
+                    if in_force.contains(&pair.one) && in_force.contains(&pair.other) {
+                        stored.push((&pair.one, &pair.other, pair.at));
+                    } else {
+                        awaiting.push(index);
+                    }
+                }
+                writing.connect(&stored).await?;
+                Ok(answer(&awaiting))
+            })
+            .await?;
+        self.live.written();
+        Ok(answer)
+    }
+
+    /// Removes connections. Nobody's consent is needed for that.
+    pub(crate) async fn remove_connections<R: Message + Default>(
+        &self,
+        once: &Once,
+        connections: &[(Subject, Subject)],
+        answer: impl Fn() -> R + Sync,
+    ) -> Result<R, Error> {
+        let answer = &answer;
+        let answer = self
+            .store
+            .once("remove connections", once, |writing| async move {
+                writing.disconnect(connections).await?;
+                Ok(answer())
+            })
+            .await?;
+        self.live.written();
+        Ok(answer)
+    }
+}

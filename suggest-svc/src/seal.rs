@@ -1,0 +1,57 @@
+//! Keyed digests of requests. A plain one is kept beside keyed identifiers and undoes them: whoever
+//! stole the store could try every phone number there is against it.
+
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// Makes keyed digests of digests.
+#[derive(Clone)]
+pub(crate) struct Seal(Hmac<Sha256>);
+
+impl Seal {
+    /// Under the service's secret, for nothing else that is made with it.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        // Unwrap safety: HMAC takes keys of every length.
+        #[allow(clippy::unwrap_used)]
+        let mut keyed = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        // Longer than the 33 bytes that match keys are made from: never one of them.
+        keyed.update(b"assent suggest-svc: what a request asks for, v1;");
+        Self(keyed)
+    }
+
+    /// What may be stored of a digest over a request's content.
+    pub(crate) fn keyed(&self, digest: [u8; 32]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(&digest);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::Digest;
+
+    use super::*;
+
+    #[test]
+    fn without_the_secret_a_digest_cannot_be_tried() {
+        let digest: [u8; 32] = Sha256::digest(b"+491701234567").into();
+        let (one, other) = (Seal::new(b"one secret"), Seal::new(b"another secret"));
+        assert_eq!(one.keyed(digest), one.keyed(digest));
+        assert_ne!(one.keyed(digest), digest);
+        assert_ne!(one.keyed(digest), other.keyed(digest));
+        assert_ne!(one.keyed(digest), one.keyed([0; 32]));
+        // Not the bare HMAC of the digest either, which another use of the secret could make.
+        let mut bare = Hmac::<Sha256>::new_from_slice(b"one secret").expect("any length");
+        bare.update(&digest);
+        assert_ne!(one.keyed(digest)[..], bare.finalize().into_bytes()[..]);
+    }
+}

@@ -1,0 +1,38 @@
+//! Rows to domain and back.
+
+use identifiers::MatchKey;
+use service_kit::store::StoreError;
+
+use super::entity::contact_settings;
+use crate::domain::{Discoverability, Settings};
+
+/// The id of the one row of `head`.
+pub(super) const HEAD: i32 = 1;
+
+/// Rows of one INSERT or DELETE: with four values each, well below the fewest values that one of
+/// the databases takes (32,766).
+pub(super) const ROWS: usize = 5_000;
+
+pub(super) fn discoverability(value: Discoverability) -> i16 {
+    match value {
+        Discoverability::Everyone => 1,
+        Discoverability::Reciprocal => 2,
+        Discoverability::Nobody => 3,
+    }
+}
+
+pub(super) fn settings(row: &contact_settings::Model) -> Result<Settings, StoreError> {
+    let discoverability = match row.discoverability {
+        1 => Discoverability::Everyone,
+        2 => Discoverability::Reciprocal,
+        3 => Discoverability::Nobody,
+        other => return Err(StoreError::Other(format!("unknown discoverability {other}"))),
+    };
+    Ok(Settings { discoverability, may_be_mutual: row.may_be_mutual })
+}
+
+pub(super) fn match_key(bytes: &[u8]) -> Result<MatchKey, StoreError> {
+    let bytes = bytes.try_into();
+    let bytes = bytes.map_err(|_| StoreError::Other("a match key of another length".to_owned()))?;
+    Ok(MatchKey::from_bytes(bytes))
+}

@@ -1,0 +1,131 @@
+//! Forgetting people whose consent to the transfer has ended, so that a later one starts from
+//! nothing. Their blocks and settings stay: those are their own word, and protect them.
+
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
+use service_kit::{clock::UnixMillis, store::StoreError};
+
+use super::{
+    Store,
+    columns::ROWS,
+    entity::{address_book, connection, identifier, person},
+    writing::Writing,
+};
+use crate::{consents::Answers, domain::Subject, error::Error};
+
+/// People forgotten in one transaction of the sweep: each may have thousands of connections, and
+/// other writers wait.
+const PEOPLE: u64 = 100;
+
+impl Store {
+    /// Forgets everybody whose consent has ended by `now`, as far as is known here.
+    pub(crate) async fn forget_lapsed(&self, now: UnixMillis) -> Result<(), Error> {
+        // Looked up first: a write takes a sequence number also when it changes nothing.
+        while !lapsed(&self.db, now, 1).await?.is_empty() {
+            let forget = |writing: Writing| async move {
+                // Once more: this is not the same transaction.
+                let people = lapsed(&*writing.tx, now, PEOPLE).await?;
+                Ok(writing.erase(&people).await?)
+            };
+            self.write("forget lapsed", now, forget).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets those whom these answers deny, at once.
+    pub(crate) async fn end_consents(
+        &self,
+        answers: &Answers,
+        at: UnixMillis,
+    ) -> Result<(), Error> {
+        let end = |writing: Writing| async move { Ok(writing.end_consents(answers).await?) };
+        self.write("end consents", at, end).await
+    }
+}
+
+impl Writing {
+    /// Forgets those whom these answers deny. Only those who are here are named: nothing is
+    /// written about the others. An answer older than the one that is stored changes nothing.
+    pub(super) async fn end_consents(&self, answers: &Answers) -> Result<(), StoreError> {
+        let denied: Vec<&Subject> = answers.denied().collect();
+        for chunk in denied.chunks(ROWS) {
+            let ended = person::Entity::find()
+                .filter(person::Column::Subject.is_in(chunk.iter().map(|one| one.as_str())))
+                .filter(person::Column::CheckedAt.lte(answers.checked_at.get()));
+            self.erase(&subjects(ended.all(&*self.tx).await?)).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets those of some people, whom these answers grant again, whose consent had ended
+    /// before: what was stored under that one is not brought back by another.
+    pub(super) async fn erase_lapsed(
+        &self,
+        people: &[&Subject],
+        answers: &Answers,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        for chunk in people.chunks(ROWS) {
+            let lapsed = person::Entity::find()
+                .filter(person::Column::Subject.is_in(chunk.iter().map(|one| one.as_str())))
+                .filter(person::Column::ConsentUntil.lte(now.get()))
+                .filter(person::Column::CheckedAt.lte(answers.checked_at.get()));
+            self.erase(&subjects(lapsed.all(&*self.tx).await?)).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets people: identifiers, connections in both directions, address books, and that they
+    /// were here.
+    async fn erase(&self, people: &[Subject]) -> Result<(), StoreError> {
+        for chunk in people.chunks(ROWS) {
+            let named = || chunk.iter().map(Subject::as_str);
+            // Every connection has a row each way; from the other end there is no index.
+            let mine =
+                connection::Entity::find().filter(connection::Column::Subject.is_in(named()));
+            let mine = mine.all(&*self.tx).await?.into_iter();
+            let pairs: Vec<_> = mine.map(|row| (row.subject.into(), row.other.into())).collect();
+            for pairs in pairs.chunks(ROWS / 2) {
+                self.disconnect(pairs).await?;
+            }
+            identifier::Entity::delete_many()
+                .filter(identifier::Column::Subject.is_in(named()))
+                .exec(&*self.tx)
+                .await?;
+            address_book::Entity::delete_many()
+                .filter(address_book::Column::Subject.is_in(named()))
+                .exec(&*self.tx)
+                .await?;
+            person::Entity::delete_many()
+                .filter(person::Column::Subject.is_in(named()))
+                .exec(&*self.tx)
+                .await?;
+            self.note(|change| {
+                for subject in chunk {
+                    change.person(subject);
+                    change.identifiers(subject);
+                    change.book(subject);
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Some of those whose consent has ended by `now`.
+async fn lapsed(
+    db: &impl ConnectionTrait,
+    now: UnixMillis,
+    at_most: u64,
+) -> Result<Vec<Subject>, StoreError> {
+    let rows = person::Entity::find()
+        .filter(person::Column::ConsentUntil.lte(now.get()))
+        .order_by_asc(person::Column::ConsentUntil)
+        .limit(at_most)
+        .all(db)
+        .await?;
+    Ok(subjects(rows))
+}
+
+fn subjects(rows: Vec<person::Model>) -> Vec<Subject> {
+    rows.into_iter().map(|row| row.subject.into()).collect()
+}

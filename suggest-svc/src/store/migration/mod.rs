@@ -1,0 +1,16 @@
+//! The schema, one file a step.
+
+mod m0001_graph;
+mod m0002_lapsed;
+
+use sea_orm_migration::prelude::*;
+
+/// Every step, oldest first.
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_graph::Migration), Box::new(m0002_lapsed::Migration)]
+    }
+}

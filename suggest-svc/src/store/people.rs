@@ -1,0 +1,225 @@
+//! What the app says of people: consent as it was seen, identifiers, connections.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use identifiers::MatchKey;
+use sea_orm::{
+    ActiveValue::Set,
+    EntityTrait, ExprTrait, QueryResult, Statement, Value,
+    prelude::*,
+    sea_query::{Expr, OnConflict},
+};
+use service_kit::{clock::UnixMillis, store::StoreError};
+
+use super::{
+    columns::{self, ROWS},
+    entity::{connection, identifier, person},
+    writing::Writing,
+};
+use crate::{consents::Answers, domain::Subject};
+
+impl Writing {
+    /// Stores how the consent to the transfer stands for `granted` people, who get a row, and
+    /// forgets people for whom it is not granted. An answer older than the one that is stored
+    /// changes nothing. (After a denial nothing is stored to be older than: an answer that was on
+    /// its way meanwhile counts until the next one.)
+    ///
+    /// Gives those of `granted` whose consent is in force now: of the others nothing may be stored.
+    pub(crate) async fn put_consents<'s>(
+        &self,
+        answers: &Answers,
+        granted: impl IntoIterator<Item = &'s Subject>,
+        now: UnixMillis,
+    ) -> Result<HashSet<Subject>, StoreError> {
+        let granted: BTreeSet<&Subject> = granted.into_iter().collect();
+        let granted: Vec<&Subject> = granted.into_iter().collect();
+        self.erase_lapsed(&granted, answers, now).await?;
+        let rows: Vec<_> = granted
+            .iter()
+            .filter_map(|subject| {
+                Some(person::ActiveModel {
+                    subject: Set(subject.to_string()),
+                    consent_until: Set(answers.granted_until(subject)?),
+                    checked_at: Set(answers.checked_at.get()),
+                })
+            })
+            .collect();
+        for chunk in rows.chunks(ROWS) {
+            let newer = Expr::col(("excluded", person::Column::CheckedAt))
+                .gte(Expr::col((person::Entity, person::Column::CheckedAt)));
+            let replace = OnConflict::column(person::Column::Subject)
+                .update_columns([person::Column::ConsentUntil, person::Column::CheckedAt])
+                .action_and_where(newer)
+                .to_owned();
+            person::Entity::insert_many(chunk.to_vec())
+                .on_conflict(replace)
+                .exec_without_returning(&*self.tx)
+                .await?;
+        }
+        self.note(|change| granted.iter().for_each(|subject| change.person(subject)));
+        self.end_consents(answers).await?;
+        self.in_force(&granted, now).await
+    }
+
+    /// Those of `people` whose consent, as it is stored, is in force at `now`.
+    async fn in_force(
+        &self,
+        people: &[&Subject],
+        now: UnixMillis,
+    ) -> Result<HashSet<Subject>, StoreError> {
+        let mut in_force = HashSet::with_capacity(people.len());
+        for chunk in people.chunks(ROWS) {
+            let query = person::Entity::find()
+                .filter(person::Column::Subject.is_in(chunk.iter().map(|one| one.as_str())))
+                .filter(person::Column::ConsentUntil.gt(now.get()));
+            let rows = query.all(&*self.tx).await?;
+            in_force.extend(rows.into_iter().map(|row| Subject::from(row.subject)));
+        }
+        Ok(in_force)
+    }
+
+    /// Replaces people's identifiers. A key that stays keeps the sequence number since which it is
+    /// theirs.
+    pub(crate) async fn replace_identifiers(
+        &self,
+        people: &[(Subject, Vec<MatchKey>)],
+    ) -> Result<(), StoreError> {
+        let mut before: HashSet<(String, Vec<u8>)> = HashSet::new();
+        for chunk in people.chunks(ROWS) {
+            let subjects = chunk.iter().map(|(subject, _)| subject.as_str());
+            let query =
+                identifier::Entity::find().filter(identifier::Column::Subject.is_in(subjects));
+            let rows = query.all(&*self.tx).await?;
+            before.extend(rows.into_iter().map(|row| (row.subject, row.match_key)));
+        }
+        let mut new = Vec::new();
+        for (subject, keys) in people {
+            for key in keys.iter().collect::<BTreeSet<_>>() {
+                let pair = (subject.to_string(), key.as_bytes().to_vec());
+                if !before.remove(&pair) {
+                    let (subject, match_key) = (Set(pair.0), Set(pair.1));
+                    new.push(identifier::ActiveModel {
+                        subject,
+                        match_key,
+                        since: Set(self.sequence),
+                    });
+                }
+            }
+        }
+        let gone = before.into_iter().map(|(subject, key)| [subject.into(), key.into()]);
+        self.delete_pairs("identifier", ["subject", "match_key"], gone.collect()).await?;
+        for chunk in new.chunks(ROWS) {
+            let insert = identifier::Entity::insert_many(chunk.to_vec());
+            insert.exec_without_returning(&*self.tx).await?;
+        }
+        self.note(|change| people.iter().for_each(|(subject, _)| change.identifiers(subject)));
+        Ok(())
+    }
+
+    /// Stores connections, both directions of each. One that is known keeps its date when none
+    /// comes with it.
+    pub(crate) async fn connect(
+        &self,
+        connections: &[(&Subject, &Subject, Option<UnixMillis>)],
+    ) -> Result<(), StoreError> {
+        // One statement must not touch a row twice.
+        let mut rows: BTreeMap<(&Subject, &Subject), Option<i64>> = BTreeMap::new();
+        for (one, other, at) in connections {
+            for pair in [(*one, *other), (*other, *one)] {
+                let known = rows.entry(pair).or_default();
+                *known = at.map(UnixMillis::get).or(*known);
+            }
+        }
+        let rows: Vec<_> = rows.into_iter().collect();
+        for chunk in rows.chunks(ROWS) {
+            let models = chunk.iter().map(|((subject, other), at)| connection::ActiveModel {
+                subject: Set(subject.to_string()),
+                other: Set(other.to_string()),
+                connected_at: Set(*at),
+            });
+            let date = connection::Column::ConnectedAt;
+            let dated =
+                Expr::col(("excluded", date)).if_null(Expr::col((connection::Entity, date)));
+            let keep =
+                OnConflict::columns([connection::Column::Subject, connection::Column::Other])
+                    .value(date, dated)
+                    .to_owned();
+            let insert = connection::Entity::insert_many(models).on_conflict(keep);
+            insert.exec_without_returning(&*self.tx).await?;
+        }
+        self.note(|change| {
+            for (one, other, _) in connections {
+                change.connection(one, other, true);
+            }
+        });
+        Ok(())
+    }
+
+    /// Removes connections; those that are not there, silently.
+    pub(crate) async fn disconnect(
+        &self,
+        connections: &[(Subject, Subject)],
+    ) -> Result<(), StoreError> {
+        let both = connections.iter().flat_map(|(one, other)| [(one, other), (other, one)]);
+        let both = both.map(|(a, b)| [a.as_str().into(), b.as_str().into()]);
+        let gone = self.delete_pairs("connection", ["subject", "other"], both.collect()).await?;
+        for row in gone {
+            let [one, other] = ["subject", "other"].map(|column| row.try_get("", column));
+            let (one, other): (String, String) = (one?, other?);
+            // Each has a row each way.
+            if one < other {
+                self.note(|change| change.connection(&one.into(), &other.into(), false));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes rows by two columns; gives those columns of the rows that were there.
+    async fn delete_pairs(
+        &self,
+        table: &str,
+        columns: [&str; 2],
+        pairs: Vec<[Value; 2]>,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let [first, second] = columns;
+        let mut gone = Vec::new();
+        for chunk in pairs.chunks(ROWS) {
+            let places: Vec<String> =
+                (0..chunk.len()).map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2)).collect();
+            // The ORM writes lists of pairs in a way that SQLite does not read.
+            let sql = format!(
+                r#"DELETE FROM "{table}" WHERE ("{first}", "{second}") IN (VALUES {})
+                RETURNING "{first}", "{second}""#,
+                places.join(", ")
+            );
+            let values = chunk.iter().flatten().cloned();
+            let backend = self.tx.get_database_backend();
+            let delete = Statement::from_sql_and_values(backend, sql, values);
+            gone.append(&mut self.tx.query_all_raw(delete).await?);
+        }
+        Ok(gone)
+    }
+}
+
+/// The keys of some people, for a graph.
+pub(super) fn by_subject(
+    rows: Vec<identifier::Model>,
+) -> Result<HashMap<String, Vec<crate::graph::OwnedKey>>, StoreError> {
+    let mut people: HashMap<String, Vec<_>> = HashMap::new();
+    for row in rows {
+        let key = columns::match_key(&row.match_key)?;
+        let owned = crate::graph::OwnedKey { key, since: row.since };
+        people.entry(row.subject).or_default().push(owned);
+    }
+    Ok(people)
+}
+
+/// Those of `subjects`, at most [`ROWS`], who have a row.
+pub(super) async fn people_here(
+    db: &impl ConnectionTrait,
+    subjects: &[&Subject],
+) -> Result<Vec<Subject>, StoreError> {
+    let named = subjects.iter().map(|subject| subject.as_str());
+    let rows = person::Entity::find().filter(person::Column::Subject.is_in(named)).all(db).await?;
+    Ok(rows.into_iter().map(|row| row.subject.into()).collect())
+}

@@ -1,0 +1,206 @@
+//! What callers cannot see of the store, on both databases.
+#![allow(clippy::unwrap_used)]
+
+use identifiers::MatchKey;
+use proto::suggest::v1::BlockSubjectResponse;
+use sea_orm::ExprTrait;
+use service_kit::config::Secret;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{consents::Answers, graph::Graph};
+
+macro_rules! on_both_databases {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let directory = tempfile::tempdir().unwrap();
+                super::$test(super::on_sqlite(&directory).await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let url = service_kit::test_util::Postgres::shared().database();
+                super::$test(super::open(url).await).await;
+            })*
+        }
+    };
+}
+
+async fn on_sqlite(directory: &TempDir) -> Store {
+    open(format!("sqlite:{}", directory.path().join("suggest.db").display())).await
+}
+
+async fn open(url: String) -> Store {
+    let config = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
+    Store::migrate(&config).await.unwrap();
+    Store::open(&config).await.unwrap()
+}
+
+fn who(name: &str) -> Subject {
+    Subject::from(name)
+}
+
+fn key(n: u8) -> MatchKey {
+    MatchKey::from_bytes([n; 16])
+}
+
+const AT: fn(i64) -> UnixMillis = UnixMillis::new;
+
+/// ann until 100 and bob for ever, as said at 1; each with a key and a book of the other's, and
+/// connected. ann has settings and blocks eve.
+async fn people(store: &Store) {
+    let (ann, bob) = (&who("ann"), &who("bob"));
+    let answers = &Answers::at(AT(1), &[(ann, Some(100)), (bob, Some(i64::MAX))]);
+    let put = |writing: Writing| async move {
+        writing.put_consents(answers, [ann, bob], AT(1)).await?;
+        let keys = [(ann.clone(), vec![key(1)]), (bob.clone(), vec![key(2)])];
+        writing.replace_identifiers(&keys).await?;
+        for (subject, other) in [(ann, 2), (bob, 1)] {
+            writing.put_address_book(subject, "token", key(other).as_bytes().to_vec()).await?;
+        }
+        writing.connect(&[(ann, bob, None)]).await?;
+        writing.put_settings(ann, Settings { may_be_mutual: false, ..Settings::default() }).await?;
+        writing.block(ann, &who("eve"), AT(1), 10).await
+    };
+    store.write("people", AT(1), put).await.unwrap();
+}
+
+async fn graph(store: &Store) -> Graph {
+    store.load().await.unwrap().0.finish(0)
+}
+
+/// How many rows there are of ann's: person, identifiers, books, connections from either end.
+async fn rows_of_ann(store: &Store) -> [u64; 4] {
+    let db = &store.db;
+    let ann = "ann";
+    let people = entity::person::Entity::find_by_id(ann).count(db);
+    let keys = entity::identifier::Entity::find();
+    let keys = keys.filter(entity::identifier::Column::Subject.eq(ann)).count(db);
+    let books = entity::address_book::Entity::find_by_id(ann).count(db);
+    let (subject, other) = (entity::connection::Column::Subject, entity::connection::Column::Other);
+    let ends = entity::connection::Entity::find().filter(subject.eq(ann).or(other.eq(ann)));
+    [people.await, keys.await, books.await, ends.count(db).await].map(Result::unwrap)
+}
+
+async fn who_has_lapsed_is_forgotten_but_for_their_own_word(store: Store) {
+    people(&store).await;
+    let before = store.head().await.unwrap();
+    store.forget_lapsed(AT(99)).await.unwrap();
+    assert_eq!(rows_of_ann(&store).await, [1, 1, 1, 2]);
+    assert_eq!(store.head().await.unwrap(), before, "nothing to forget is no write");
+    store.forget_lapsed(AT(100)).await.unwrap();
+    assert_eq!(rows_of_ann(&store).await, [0; 4]);
+    assert!(!store.settings(&who("ann")).await.unwrap().may_be_mutual);
+    assert_eq!(store.blocked(&who("ann"), None, 10).await.unwrap(), [who("eve")]);
+    assert!(store.has_any(&[&who("bob")]).await.unwrap());
+    // Replicas are told.
+    let News::Some(delta) = store.news(before).await.unwrap() else { panic!("no news") };
+    assert_eq!(delta.consents, [(who("ann"), i64::MIN)]);
+    assert_eq!(delta.keys, [(who("ann"), vec![])]);
+    assert_eq!(delta.books, [(who("ann"), 0, vec![])]);
+    assert_eq!(delta.connections, [(who("ann"), who("bob"), false)]);
+    assert!(delta.blocks.is_empty() && delta.settings.is_empty());
+}
+
+async fn who_denies_is_forgotten_unless_a_later_answer_is_known(store: Store) {
+    people(&store).await;
+    let ann = &who("ann");
+    store.end_consents(&Answers::at(AT(0), &[(ann, None)]), AT(3)).await.unwrap();
+    assert_eq!(rows_of_ann(&store).await, [1, 1, 1, 2]);
+    store.end_consents(&Answers::at(AT(2), &[(ann, None)]), AT(3)).await.unwrap();
+    assert_eq!(rows_of_ann(&store).await, [0; 4]);
+}
+
+async fn a_new_consent_starts_from_nothing_also_before_the_sweep(store: Store) {
+    people(&store).await;
+    let ann = &who("ann");
+    let answers = &Answers::at(AT(150), &[(ann, Some(i64::MAX))]);
+    let put =
+        |writing: Writing| async move { Ok(writing.put_consents(answers, [ann], AT(150)).await?) };
+    let in_force = store.write("again", AT(150), put).await.unwrap();
+    assert!(in_force.contains(ann));
+    assert_eq!(rows_of_ann(&store).await, [1, 0, 0, 0]);
+    let graph = graph(&store).await;
+    assert!(!graph.is_found(&key(1), &who("bob")));
+    assert_eq!(graph.degree(graph.ordinal(ann).unwrap()), 0);
+}
+
+async fn an_older_answer_is_not_in_force_against_a_newer_one(store: Store) {
+    people(&store).await;
+    let ann = &who("ann");
+    let answers = &Answers::at(AT(0), &[(ann, Some(i64::MAX))]);
+    let put =
+        |writing: Writing| async move { Ok(writing.put_consents(answers, [ann], AT(100)).await?) };
+    assert!(store.write("late", AT(100), put).await.unwrap().is_empty());
+}
+
+async fn block(store: &Store, blocked: &str, at: i64, is_blocked: bool) {
+    let (ann, blocked) = (&who("ann"), &who(blocked));
+    let once = &Once {
+        caller: "ann".to_owned(),
+        request_id: format!("{blocked} {at} {is_blocked}"),
+        digest: [0; 32],
+        at: AT(at),
+    };
+    let work = |writing: Writing| async move {
+        if is_blocked {
+            writing.block(ann, blocked, AT(at), 1_000).await?;
+        } else {
+            writing.unblock(ann, blocked).await?;
+        }
+        Ok(BlockSubjectResponse {})
+    };
+    store.once("block", once, work).await.unwrap();
+}
+
+async fn what_changes_nothing_tells_replicas_nothing(store: Store) {
+    block(&store, "bob", 1, false).await;
+    let (ann, bob) = (&who("ann"), &who("bob"));
+    let apart = |writing: Writing| async move {
+        writing.delete_address_book(ann).await?;
+        Ok(writing.disconnect(&[(ann.clone(), bob.clone())]).await?)
+    };
+    store.write("apart", AT(2), apart).await.unwrap();
+    let News::Some(delta) = store.news(0).await.unwrap() else { panic!("no news") };
+    assert!(delta.blocks.is_empty() && delta.connections.is_empty() && delta.books.is_empty());
+    block(&store, "bob", 3, true).await;
+    block(&store, "bob", 4, true).await;
+    let News::Some(delta) = store.news(0).await.unwrap() else { panic!("no news") };
+    assert_eq!(delta.blocks, [(who("ann"), who("bob"), true)]);
+    assert!(graph(&store).await.len() == 2);
+}
+
+async fn a_change_that_is_missing_between_others_is_not_skipped(store: Store) {
+    for n in 1..=5 {
+        block(&store, &format!("p{n}"), n, true).await;
+    }
+    assert!(matches!(store.news(1).await.unwrap(), News::Some(_)));
+    changes::Entity::delete_by_id(3).exec(&store.db).await.unwrap();
+    assert!(matches!(store.news(1).await.unwrap(), News::Lost));
+    assert!(matches!(store.news(3).await.unwrap(), News::Some(_)));
+}
+
+async fn pruning_leaves_no_holes_though_clocks_differ(store: Store) {
+    for (name, at) in [("a", 90), ("b", 91), ("c", 10), ("d", 92), ("e", 93)] {
+        block(&store, name, at, true).await;
+    }
+    store.prune(AT(50), AT(0)).await.unwrap();
+    let left = changes::Entity::find().order_by_asc(changes::Column::Seq).all(&store.db).await;
+    let left: Vec<i64> = left.unwrap().into_iter().map(|row| row.seq).collect();
+    assert_eq!(left, [4, 5]);
+    assert!(matches!(store.news(0).await.unwrap(), News::Lost));
+    assert!(matches!(store.news(3).await.unwrap(), News::Some(_)));
+}
+
+on_both_databases! {
+    who_has_lapsed_is_forgotten_but_for_their_own_word,
+    who_denies_is_forgotten_unless_a_later_answer_is_known,
+    a_new_consent_starts_from_nothing_also_before_the_sweep,
+    an_older_answer_is_not_in_force_against_a_newer_one,
+    what_changes_nothing_tells_replicas_nothing,
+    a_change_that_is_missing_between_others_is_not_skipped,
+    pruning_leaves_no_holes_though_clocks_differ,
+}

@@ -1,0 +1,108 @@
+//! From the caller to the service that has the method, and back.
+//!
+//! By the time a request is here, the kit's layers have known the caller, checked that its role
+//! may call the method, and begun to watch the deadline. Messages are not looked at: their frames
+//! go through as they come, in both directions, each taken only when the other side has room.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{
+    Method, Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    uri::PathAndQuery,
+};
+use proto::{
+    errors::v1::Reason,
+    gateway::v1::account_service_server::AccountServiceServer,
+    status::{self},
+};
+use service_kit::layers::Call;
+use tonic::Status;
+use tower::Service;
+
+use crate::{
+    Body,
+    grpc::AccountApi,
+    headers,
+    routes::{Route, Routes},
+    upstream::{Upstream, is_grpc_type},
+};
+
+/// Answers every method of the public contract: forwards it, or hands it to the gateway's own
+/// service.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    routes: Arc<Routes>,
+    account: AccountServiceServer<AccountApi>,
+}
+
+impl Edge {
+    pub(crate) fn new(routes: Routes, account: AccountServiceServer<AccountApi>) -> Self {
+        Self { routes: Arc::new(routes), account }
+    }
+}
+
+impl Service<Request<Body>> for Edge {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self.routes.at(request.uri().path()) {
+            Some(Route::Forward(upstream, path)) => {
+                let (upstream, path) = (upstream.clone(), path.clone());
+                Box::pin(async move {
+                    let answer = forward(&upstream, path, request).await;
+                    Ok(answer.unwrap_or_else(Status::into_http))
+                })
+            }
+            Some(Route::Own) => {
+                let answer = self.account.call(request);
+                Box::pin(async move { Ok(answer.await?.map(Body::new)) })
+            }
+            None => {
+                let status = status::status(Reason::MethodUnknown, "no such method here");
+                Box::pin(std::future::ready(Ok(status.into_http())))
+            }
+        }
+    }
+}
+
+#[allow(clippy::result_large_err)] // tonic's own error type
+async fn forward(
+    upstream: &Upstream,
+    path: PathAndQuery,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let headers = request.headers();
+    let kind = headers.get(CONTENT_TYPE);
+    if request.method() != Method::POST || !kind.is_some_and(|kind| is_grpc_type(kind.as_bytes())) {
+        return Err(status::status(Reason::MessageMalformed, "the request is not gRPC"));
+    }
+    // A caller known by its certificate alone would be taken for the gateway, whose certificate
+    // the service sees.
+    if !headers.contains_key(AUTHORIZATION) {
+        return Err(status::status(Reason::TokenMissing, "the call carries no bearer token"));
+    }
+    let call = Call::of(request.extensions()).ok_or_else(outside_the_layers)?;
+    let headers = headers::forwarded(headers, call);
+    let mut onward = Request::new(request.into_body());
+    *onward.method_mut() = Method::POST;
+    *onward.uri_mut() = path.into();
+    *onward.headers_mut() = headers;
+    Ok(upstream.send(onward).await?.map(Body::new))
+}
+
+/// Every request here has passed the kit's layers; one that has not is a fault of ours.
+pub(crate) fn outside_the_layers() -> Status {
+    status::status(Reason::Internal, "internal error")
+}

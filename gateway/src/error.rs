@@ -1,0 +1,81 @@
+//! Why the gateway could not get an answer from an upstream, and what the caller hears of it.
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use proto::{errors::v1::Reason, status};
+use tonic::Status;
+
+/// When a caller may try again after an upstream could not be reached. Long enough for a restart
+/// to be under way, short enough for an outage to end soon after it does.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a call got no answer of an upstream. What an upstream did answer is not one of these: it
+/// passes through.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// No endpoint of the upstream can be connected to; the call was not sent.
+    #[error("no endpoint of {upstream} can be connected to")]
+    Unreachable {
+        /// Which upstream.
+        upstream: &'static str,
+    },
+    /// The call was lost with the connection, and may or may not have had its effect.
+    #[error("the call to {upstream} was cut: {source}")]
+    Cut {
+        /// Which upstream.
+        upstream: &'static str,
+        /// What HTTP/2 said.
+        source: Arc<hyper::Error>,
+    },
+    /// What answered does not speak gRPC: a proxy in between, or a wrong address.
+    #[error("{upstream} answered {status} without gRPC")]
+    NotGrpc {
+        /// Which upstream.
+        upstream: &'static str,
+        /// The status it answered.
+        status: StatusCode,
+    },
+    /// The upstream ended a stream before it had answered everything.
+    #[error("{upstream} ended its answer too soon")]
+    Incomplete {
+        /// Which upstream.
+        upstream: &'static str,
+    },
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        match &error {
+            // Told once, when the endpoint goes down, not for every call that waits for it.
+            Error::Unreachable { .. } => tracing::debug!(%error),
+            Error::Cut { .. } | Error::NotGrpc { .. } | Error::Incomplete { .. } => {
+                tracing::warn!(%error);
+            }
+        }
+        match error {
+            Error::Unreachable { upstream }
+            | Error::Cut { upstream, .. }
+            | Error::NotGrpc { upstream, .. }
+            | Error::Incomplete { upstream } => status::retryable(
+                Reason::DependencyUnavailable,
+                format!("{upstream} is not available"),
+                RETRY_AFTER,
+            ),
+        }
+    }
+}
+
+/// Why one endpoint could not be connected to. For the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The address does not resolve, or nothing listens there, or TLS failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// HTTP/2 could not be started.
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+    /// It took too long.
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
+}

@@ -1,0 +1,80 @@
+//! What of a caller's headers reaches an upstream.
+//!
+//! A list of what passes, not of what does not: a header that the contract does not know cannot
+//! be mistaken for an identity, a route or a trace by anything behind the gateway.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, CONTENT_TYPE, TE, USER_AGENT},
+};
+use service_kit::layers::{Call, REQUEST_ID, TRACEPARENT};
+use tokio::time::Instant;
+
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// Who calls, by the caller's own token, and for which call: for every request made for it.
+pub(crate) fn of_caller(given: &HeaderMap, call: &Call) -> HeaderMap {
+    // Room for all that `forwarded` adds: the map is not moved as it grows.
+    let mut headers = HeaderMap::with_capacity(12);
+    pass(given, &mut headers, [AUTHORIZATION, USER_AGENT]);
+    headers.insert(REQUEST_ID, call.request_id().clone());
+    headers.insert(TRACEPARENT, call.traceparent());
+    headers
+}
+
+/// The headers of a request that is forwarded as it came.
+pub(crate) fn forwarded(given: &HeaderMap, call: &Call) -> HeaderMap {
+    let mut headers = of_caller(given, call);
+    pass(given, &mut headers, [CONTENT_TYPE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING]);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(GRPC_TIMEOUT, time_left(call.deadline()));
+    headers
+}
+
+/// What is left until `deadline`, for `grpc-timeout`.
+pub(crate) fn time_left(deadline: Instant) -> HeaderValue {
+    timeout(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// A length of time as gRPC writes it: at most eight digits and a unit.
+fn timeout(left: Duration) -> HeaderValue {
+    const LONGEST: u128 = 99_999_999;
+    let text = match (left.as_micros(), left.as_millis(), left.as_secs()) {
+        (micros @ ..=LONGEST, ..) => format!("{micros}u"),
+        (_, millis @ ..=LONGEST, _) => format!("{millis}m"),
+        (.., seconds) => format!("{}S", u128::from(seconds).min(LONGEST)),
+    };
+    // Unwrap safety: digits and a letter.
+    #[allow(clippy::unwrap_used)]
+    HeaderValue::try_from(text).unwrap()
+}
+
+fn pass<const N: usize>(from: &HeaderMap, to: &mut HeaderMap, names: [HeaderName; N]) {
+    for name in names {
+        if let Some(value) = from.get(&name) {
+            to.insert(name, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_keep_to_eight_digits() {
+        for (left, text) in [
+            (Duration::ZERO, "0u"),
+            (Duration::from_millis(1500), "1500000u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_hours(1), "3600000m"),
+            (Duration::from_secs(100_000), "100000S"),
+        ] {
+            assert_eq!(timeout(left), text);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The edge of Assent: the one place where outside callers come in.
+//!
+//! Driven by the contract: every PUBLIC method has a route to the service of its package, and
+//! INTERNAL ones do not exist. Who may call what is decided here by role; whether a caller may
+//! touch this subject or that audience is decided by the service that owns it, which verifies the
+//! same token again. The gateway keeps no store.
+
+mod config;
+mod edge;
+mod error;
+mod grpc;
+mod headers;
+mod register_account;
+mod relay;
+mod routes;
+mod upstream;
+
+use axum::Router;
+use proto::gateway::v1::account_service_server::AccountServiceServer;
+use service_kit::{
+    boot::{App, BootError, Service},
+    context::Context,
+};
+
+pub use config::{GatewayConfig, UpstreamConfig, Upstreams};
+
+use edge::Edge;
+use grpc::AccountApi;
+use routes::{Routes, Services};
+
+/// The body of a request on its way in, of an answer on its way out.
+type Body = axum::body::Body;
+
+/// The edge as a service of the kit.
+#[derive(Debug)]
+pub struct Gateway;
+
+impl Service for Gateway {
+    const NAME: &'static str = "gateway";
+
+    type Config = GatewayConfig;
+
+    async fn build(ctx: &Context, config: GatewayConfig) -> Result<App, BootError> {
+        let services = Services::new(&config.upstreams)?;
+        // Shown, not required: while one service is down, the calls of the others go on.
+        for (name, upstream) in routes::public_services(&services) {
+            ctx.readiness.observe(name, move || upstream::probe(upstream.clone()));
+        }
+        let routes = Routes::of_contract(&services)?;
+        let account = AccountServiceServer::new(AccountApi::new(services))
+            .max_decoding_message_size(ctx.max_message_bytes);
+        let edge = Router::new().fallback_service(Edge::new(routes, account));
+        Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))
+    }
+
+    /// The gateway has no store.
+    async fn migrate(_: &GatewayConfig) -> Result<(), BootError> {
+        Ok(())
+    }
+}

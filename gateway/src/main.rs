@@ -1,0 +1,7 @@
+//! The edge of Assent as a process of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    service_kit::boot::run::<gateway::Gateway>()
+}

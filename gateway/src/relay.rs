@@ -1,0 +1,71 @@
+//! The gateway's own calls to upstreams, through generated clients.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, Request, Response};
+use service_kit::layers::Call;
+use tokio::time::Instant;
+use tonic::{Status, body::Body as TonicBody};
+use tower::Service;
+
+use crate::{
+    Body, headers,
+    upstream::{Relayed, Upstream},
+};
+
+/// For whom the gateway calls: the caller, by its own token, and the call it is made for.
+#[derive(Clone)]
+pub(crate) struct OnBehalf {
+    headers: HeaderMap,
+    deadline: Instant,
+}
+
+impl OnBehalf {
+    /// Of the caller with these headers.
+    pub(crate) fn of(given: &HeaderMap, call: &Call) -> Self {
+        Self { headers: headers::of_caller(given, call), deadline: call.deadline() }
+    }
+}
+
+/// An upstream, for a generated client (`ConsentServiceClient::new(relay)`).
+#[derive(Clone)]
+pub(crate) struct Relay {
+    upstream: Arc<Upstream>,
+    /// Nobody: health.
+    caller: Option<OnBehalf>,
+}
+
+impl Relay {
+    pub(crate) fn anonymous(upstream: &Arc<Upstream>) -> Self {
+        Self { upstream: upstream.clone(), caller: None }
+    }
+
+    pub(crate) fn on_behalf(upstream: &Arc<Upstream>, caller: &OnBehalf) -> Self {
+        Self { upstream: upstream.clone(), caller: Some(caller.clone()) }
+    }
+}
+
+impl Service<Request<TonicBody>> for Relay {
+    type Response = Response<Relayed>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<TonicBody>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        if let Some(caller) = &self.caller {
+            let given = request.headers_mut();
+            given.extend(caller.headers.clone());
+            given.insert(headers::GRPC_TIMEOUT, headers::time_left(caller.deadline));
+        }
+        let upstream = self.upstream.clone();
+        Box::pin(async move { upstream.send(request).await.map_err(Status::from) })
+    }
+}

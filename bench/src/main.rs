@@ -1,0 +1,46 @@
+//! `bench`: measurements of Assent. See docs/benchmarks.md.
+
+use std::process::ExitCode;
+
+use bench::empty;
+use clap::{Parser, Subcommand};
+use tokio::runtime;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measurements of Assent: figures on standard output, everything else on standard error.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// An empty method behind all layers, against the same on a bare tonic server
+    Empty(empty::Options),
+    /// The servers that `empty` measures
+    #[command(hide = true)]
+    ServeEmpty(empty::ServeOptions),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> bench::Result<ExitCode> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        Command::Empty(options) => Ok(runtime.block_on(empty::measure(&options))?.finish()),
+        Command::ServeEmpty(options) => {
+            runtime.block_on(empty::serve(options)).map(|()| ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The harness itself: what it measures must be what happened.
+#![allow(clippy::unwrap_used)]
+
+mod empty;
+mod load;
+mod report;
+mod server;

@@ -52,11 +52,7 @@ impl Digest {
 
     /// Takes a digest in binary, as the contract carries it.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, Rejection> {
-        if bytes == HASH_OF_EMPTY {
-            Err(Rejection::HashOfEmpty)
-        } else {
-            Ok(Self(bytes))
-        }
+        if bytes == HASH_OF_EMPTY { Err(Rejection::HashOfEmpty) } else { Ok(Self(bytes)) }
     }
 
     /// The 32 bytes.
@@ -82,11 +78,7 @@ fn decode_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 fn decode_base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let engine = if text.iter().any(|b| matches!(b, b'-' | b'_')) {
-        BASE64_URL
-    } else {
-        BASE64
-    };
+    let engine = if text.iter().any(|b| matches!(b, b'-' | b'_')) { BASE64_URL } else { BASE64 };
     let mut bytes = [0; N];
     (engine.decode_slice(text, &mut bytes).ok()? == N).then_some(bytes)
 }

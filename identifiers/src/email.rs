@@ -36,9 +36,7 @@ impl Email {
             return Err(Rejection::NotAnEmail);
         }
         // A mailbox whose name is nothing but what Gmail ignores does not exist, whoever reads the list.
-        if Profile::ALL
-            .iter()
-            .any(|profile| profile.folds_local_part(domain))
+        if Profile::ALL.iter().any(|profile| profile.folds_local_part(domain))
             && fold(local).is_empty()
         {
             return Err(Rejection::NotAnEmail);
@@ -60,20 +58,13 @@ impl Email {
 
 /// The local part without its dots, and without the first plus sign and what follows it.
 fn fold(local: &str) -> String {
-    local
-        .chars()
-        .take_while(|&c| c != '+')
-        .filter(|&c| c != '.')
-        .collect()
+    local.chars().take_while(|&c| c != '+').filter(|&c| c != '.').collect()
 }
 
 /// Stray dots are let through: some carriers' addresses have them, whatever RFC 5322 says. Quoted local parts are not:
 /// in a customer list, quotes and angle brackets are the remains of another format.
 fn is_local_part(local: &str) -> bool {
-    !local.is_empty()
-        && local
-            .chars()
-            .all(|c| is_visible(c) && !"\"(),:;<>@[\\]".contains(c))
+    !local.is_empty() && local.chars().all(|c| is_visible(c) && !"\"(),:;<>@[\\]".contains(c))
 }
 
 fn is_domain(domain: &str) -> bool {

@@ -74,9 +74,7 @@ impl MatchKeySecret {
 
 impl fmt::Debug for MatchKeySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MatchKeySecret")
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+        f.debug_struct("MatchKeySecret").field("version", &self.version).finish_non_exhaustive()
     }
 }
 

@@ -37,11 +37,7 @@ pub fn normalise(
     raw: &str,
     default_region: Option<Region>,
 ) -> Result<Normalised, Rejection> {
-    Ok(Normalised(
-        Checked::parse(kind, raw, default_region)?
-            .form(profile)
-            .into_owned(),
-    ))
+    Ok(Normalised(Checked::parse(kind, raw, default_region)?.form(profile).into_owned()))
 }
 
 /// The digest of one raw row of a list that follows `profile`.
@@ -51,9 +47,7 @@ pub fn digest(
     raw: &str,
     default_region: Option<Region>,
 ) -> Result<Digest, Rejection> {
-    Ok(Digest::of(
-        &Checked::parse(kind, raw, default_region)?.form(profile),
-    ))
+    Ok(Digest::of(&Checked::parse(kind, raw, default_region)?.form(profile)))
 }
 
 /// The digests under which a registered identifier must be found: one for each distinct form that the profiles give

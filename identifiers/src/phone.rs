@@ -27,16 +27,14 @@ impl Phone {
         } else {
             Some(default_region.ok_or(Rejection::RegionNeeded)?.plan())
         };
-        let number = PHONE_NUMBER_UTIL
-            .parse(&dialled, region)
-            .map_err(|error| match error {
-                ParseError::InvalidCountryCode | ParseError::NotANumber(_) => {
-                    Rejection::NotAPhoneNumber
-                }
-                ParseError::TooShortAfterIdd | ParseError::TooShortNsn | ParseError::TooLongNsn => {
-                    Rejection::InvalidForRegion
-                }
-            })?;
+        let number = PHONE_NUMBER_UTIL.parse(&dialled, region).map_err(|error| match error {
+            ParseError::InvalidCountryCode | ParseError::NotANumber(_) => {
+                Rejection::NotAPhoneNumber
+            }
+            ParseError::TooShortAfterIdd | ParseError::TooShortNsn | ParseError::TooLongNsn => {
+                Rejection::InvalidForRegion
+            }
+        })?;
         if !number.is_valid() {
             return Err(Rejection::InvalidForRegion);
         }
@@ -49,11 +47,7 @@ impl Phone {
 
     /// The number as `profile` writes it.
     pub(crate) fn form(&self, profile: Profile) -> &str {
-        if profile.keeps_plus() {
-            &self.e164
-        } else {
-            self.e164.trim_start_matches('+')
-        }
+        if profile.keeps_plus() { &self.e164 } else { self.e164.trim_start_matches('+') }
     }
 }
 
@@ -89,11 +83,9 @@ const ZEROS: [char; 17] = [
 ];
 
 fn decimal_digit(c: char) -> Option<char> {
-    let value = ZEROS.iter().find_map(|&zero| {
-        u32::from(c)
-            .checked_sub(u32::from(zero))
-            .filter(|value| *value < 10)
-    })?;
+    let value = ZEROS
+        .iter()
+        .find_map(|&zero| u32::from(c).checked_sub(u32::from(zero)).filter(|value| *value < 10))?;
     char::from_digit(value, 10)
 }
 

@@ -15,9 +15,5 @@ use identifiers::{Kind, Profile, Region, Rejection, normalise};
 fn forms(kind: Kind, raw: &str, region: Option<&str>) -> Result<[String; 3], Rejection> {
     let region: Option<Region> = region.map(|code| code.parse().unwrap());
     let form = |profile| normalise(kind, profile, raw, region).map(|n| n.expose().to_owned());
-    Ok([
-        form(Profile::Meta)?,
-        form(Profile::Google)?,
-        form(Profile::Uid2)?,
-    ])
+    Ok([form(Profile::Meta)?, form(Profile::Google)?, form(Profile::Uid2)?])
 }

@@ -124,13 +124,8 @@ fn a_normalised_number_is_its_own_normal_form() {
         assert_eq!(again.expose(), e164.expose(), "{raw}");
         // Meta's form has no plus sign of its own, so it is a number again only with one put back.
         let meta = normalise(Kind::Phone, Profile::Meta, &raw, region).unwrap();
-        let again = normalise(
-            Kind::Phone,
-            Profile::Meta,
-            &format!("+{}", meta.expose()),
-            None,
-        )
-        .unwrap();
+        let again =
+            normalise(Kind::Phone, Profile::Meta, &format!("+{}", meta.expose()), None).unwrap();
         assert_eq!(again.expose(), meta.expose(), "{raw}");
     }
     assert!(valid > 5_000, "only {valid} of 20,000 numbers were valid");

@@ -26,10 +26,7 @@ fn a_rejection_does_not_repeat_the_value() {
         assert!(!shown.contains("qzj7"), "{shown}");
         assert!(!shown.contains("4711"), "{shown}");
     }
-    assert_eq!(
-        Digest::parse(value).unwrap_err().to_string(),
-        Rejection::WrongLength.to_string()
-    );
+    assert_eq!(Digest::parse(value).unwrap_err().to_string(), Rejection::WrongLength.to_string());
 }
 
 struct Captured(Mutex<Vec<String>>);
@@ -40,10 +37,7 @@ impl Log for Captured {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.0
-            .lock()
-            .unwrap()
-            .push(format!("{} {}", record.target(), record.args()));
+        self.0.lock().unwrap().push(format!("{} {}", record.target(), record.args()));
     }
 
     fn flush(&self) {}
@@ -56,13 +50,7 @@ fn parsing_a_number_leaves_no_trace_in_the_log() {
     log::set_max_level(LevelFilter::Trace);
 
     log::debug!("the logger is listening");
-    for raw in [
-        "+1 650 555 1212",
-        "+1 650 555 121",
-        "+999 1234",
-        "+44 20 7183 8750",
-        "+1 911",
-    ] {
+    for raw in ["+1 650 555 1212", "+1 650 555 121", "+999 1234", "+44 20 7183 8750", "+1 911"] {
         let _ = normalise(Kind::Phone, Profile::Google, raw, None);
         let _ = normalise(
             Kind::Phone,
@@ -73,14 +61,8 @@ fn parsing_a_number_leaves_no_trace_in_the_log() {
     }
 
     let captured = CAPTURED.0.lock().unwrap();
-    assert!(
-        captured
-            .iter()
-            .any(|line| line.ends_with("the logger is listening"))
-    );
-    let from_the_parser: Vec<_> = captured
-        .iter()
-        .filter(|line| line.contains("phonenumber"))
-        .collect();
+    assert!(captured.iter().any(|line| line.ends_with("the logger is listening")));
+    let from_the_parser: Vec<_> =
+        captured.iter().filter(|line| line.contains("phonenumber")).collect();
     assert!(from_the_parser.is_empty(), "{from_the_parser:?}");
 }

@@ -1,0 +1,10 @@
+//! Assent from outside: real processes, called over the network.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod demo;
+mod drain;
+mod raw;
+mod replicas;
+mod support;
+mod table;

@@ -98,11 +98,12 @@ impl Upstream {
     }
 }
 
-/// A timeout as gRPC writes it: at most eight digits and a unit.
+/// A timeout as gRPC writes it: at most eight digits and a unit. Rounded up: the channel keeps it
+/// too, and must not be the first to notice, since it does not say that it was the time.
 fn format_timeout(limit: Duration) -> HeaderValue {
-    let text = match limit.as_millis() {
+    let text = match limit.as_nanos().div_ceil(1_000_000) {
         milliseconds if milliseconds < 100_000_000 => format!("{milliseconds}m"),
-        _ => format!("{}S", limit.as_secs().min(99_999_999)),
+        milliseconds => format!("{}S", milliseconds.div_ceil(1_000).min(99_999_999)),
     };
     // Unwrap safety: digits and a letter.
     #[allow(clippy::unwrap_used)]
@@ -162,6 +163,7 @@ mod tests {
         for (limit, text) in [
             (Duration::ZERO, "0m"),
             (Duration::from_millis(1_500), "1500m"),
+            (Duration::from_micros(99_001), "100m"),
             (Duration::from_hours(24), "86400000m"),
             (Duration::from_secs(200_000), "200000S"),
             (Duration::MAX, "99999999S"),
@@ -169,7 +171,8 @@ mod tests {
             let value = format_timeout(limit);
             assert_eq!(value, text);
             let read = parse_timeout(&value).unwrap();
-            assert!(read == limit || limit == Duration::MAX);
+            let rounded = limit..limit.saturating_add(Duration::from_millis(1));
+            assert!(rounded.contains(&read) || limit == Duration::MAX);
         }
         for bad in ["", "5", "m", "1x", "123456789m", "-1m", "1 m", "€"] {
             let value = HeaderValue::from_bytes(bad.as_bytes()).unwrap();

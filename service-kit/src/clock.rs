@@ -117,6 +117,11 @@ impl Clock {
         Self(Source::Manual(Arc::new(Manual { start, base: Instant::now(), elapsed })))
     }
 
+    /// Whether this is the machine's clock, and not one that is moved by hand.
+    pub fn is_system(&self) -> bool {
+        matches!(self.0, Source::System)
+    }
+
     /// The time of day. The system's may be set back; use [`Clock::instant`] to measure.
     pub fn now(&self) -> UnixMillis {
         match &self.0 {

@@ -10,7 +10,7 @@ use sea_orm::{
     sqlx::{
         ConnectOptions as _,
         postgres::PgConnectOptions,
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,14 @@ pub struct StoreConfig {
     pub idle_timeout: Span,
     /// SQLite: what an acknowledged write survives.
     pub synchronous: Synchronous,
+    /// SQLite: whether the file is for this process alone; another one that opens it waits, and
+    /// then fails. For a service that caches what it has read.
+    #[serde(skip)]
+    pub exclusive: bool,
+    /// PostgreSQL: commits do not wait for the disk. A crash of the database may undo the last
+    /// ones, so this is only for what may be undone.
+    #[serde(skip)]
+    pub asynchronous_commit: bool,
 }
 
 /// What a write to SQLite survives once it is acknowledged.
@@ -59,6 +67,8 @@ impl Default for StoreConfig {
             statement_timeout: Span::from_secs(10),
             idle_timeout: Span::from_secs(600),
             synchronous: Synchronous::Full,
+            exclusive: false,
+            asynchronous_commit: false,
         }
     }
 }
@@ -118,9 +128,16 @@ fn sqlite(url: &str, config: &StoreConfig) -> Result<ConnectOptions, StoreError>
     let driver = SqliteConnectOptions::from_str(url)
         .map_err(invalid)?
         .create_if_missing(true)
+        .locking_mode(if config.exclusive {
+            SqliteLockingMode::Exclusive
+        } else {
+            SqliteLockingMode::Normal
+        })
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .foreign_keys(true)
+        // What is deleted is overwritten, not only forgotten: people have a right to it.
+        .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
     let mut options = ConnectOptions::new("sqlite::memory:");
@@ -148,7 +165,10 @@ fn postgres(url: &str, config: &StoreConfig) -> Result<ConnectOptions, StoreErro
             ("statement_timeout", milliseconds(config.statement_timeout)),
             // A process that hangs within a transaction must not hold its locks for ever.
             ("idle_in_transaction_session_timeout", milliseconds(config.statement_timeout)),
+            ("default_transaction_isolation", "read committed".to_owned()),
         ])
+        // Otherwise as the database is configured.
+        .options(config.asynchronous_commit.then_some(("synchronous_commit", "off")))
         .disable_statement_logging();
     let mut options = ConnectOptions::new("postgres://");
     options

@@ -128,7 +128,9 @@ where
     let store = |error| E::from(StoreError::from(error));
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
-        isolation_level: is_postgres.then_some(isolation),
+        // Connections are opened with READ COMMITTED: that need not be said each time.
+        isolation_level: Some(isolation)
+            .filter(|level| is_postgres && *level != IsolationLevel::ReadCommitted),
         // A transaction that reads first and then writes would fail when another process has
         // written meanwhile, after all its work.
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

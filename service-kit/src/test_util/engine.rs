@@ -28,6 +28,7 @@ forget() { for _ in 1 2 3 4 5; do rm -rf "$directory" && return; sleep 0.2; done
 eval "$setup" </dev/null || { forget; exit 70; }
 "$@" </dev/null &
 server=$!
+echo "$server" >server.pid
 read -r order
 while kill -s "$signal" "$server" 2>/dev/null; do sleep 0.1; done &
 wait "$server" 2>/dev/null
@@ -133,6 +134,13 @@ impl Engine {
 
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The server's process, of those that are served from a directory.
+    pub(super) fn pid(directory: &Directory) -> u32 {
+        let text = fs::read_to_string(directory.path().join("server.pid"));
+        let pid = text.ok().and_then(|text| text.trim().parse().ok());
+        pid.expect("a server that was started has a process id")
     }
 
     /// Ends the server as a crash would and keeps its files.

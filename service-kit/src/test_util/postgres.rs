@@ -65,6 +65,19 @@ impl Postgres {
         format!("postgres://assent@127.0.0.1:{port}/{name}")
     }
 
+    /// The process of the server that starts all its others.
+    ///
+    /// # Panics
+    /// When it was never started.
+    pub fn pid(&self) -> u32 {
+        Engine::pid(&self.directory)
+    }
+
+    /// Where the programs of this version are: `psql`, `pgbench`.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// Ends the server at once, as a crash of it would.
     pub fn kill(&self) {
         if let Some(mut engine) = self.slot().take() {

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    path::PathBuf,
     sync::{
         LazyLock, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -13,7 +14,8 @@ use super::engine::{Directory, Engine, Program};
 /// How many databases a server has, for as many tests.
 const DATABASES: u32 = 1_000;
 
-/// A private Redis server. It keeps nothing over a restart, as a cache may.
+/// A private Redis server. It keeps nothing over a restart, as a cache may, except what it was told
+/// to `SAVE`.
 #[derive(Debug)]
 pub struct Redis {
     directory: Directory,
@@ -65,14 +67,28 @@ impl Redis {
         format!("{}/{number}", self.url())
     }
 
-    /// Ends the server at once; what it held is gone.
+    /// The server's process.
+    ///
+    /// # Panics
+    /// When it was never started.
+    pub fn pid(&self) -> u32 {
+        Engine::pid(&self.directory)
+    }
+
+    /// The file into which `SAVE` writes what the server holds, and from which it starts if it is
+    /// there.
+    pub fn dump(&self) -> PathBuf {
+        self.directory.path().join("dump.rdb")
+    }
+
+    /// Ends the server at once; what it held is gone, except for its [dump](Redis::dump).
     pub fn kill(&self) {
         if let Some(mut engine) = self.slot().take() {
             engine.kill();
         }
     }
 
-    /// Starts it again, empty, on the same port.
+    /// Starts it again, empty or with its [dump](Redis::dump), on the same port.
     ///
     /// # Panics
     /// When it does not start.

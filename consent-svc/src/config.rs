@@ -6,7 +6,11 @@ use service_kit::{
     store::StoreConfig,
 };
 
-pub use crate::store::WriterConfig;
+pub use crate::{
+    cache::CacheConfig,
+    receipt::{ControllerConfig, ReceiptConfig},
+    writer::WriterConfig,
+};
 
 /// The service's own configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +20,17 @@ pub struct ConsentConfig {
     pub store: StoreConfig,
     /// How writes are gathered into commits.
     pub writer: WriterConfig,
+    /// Where answers are kept.
+    pub cache: CacheConfig,
+    /// PostgreSQL: how many statements may be under way at once for checks that miss the cache.
+    pub readers: usize,
+    /// The feed of changes.
+    pub feed: FeedConfig,
+    /// The services that keep copies and must erase what is erased here, by the names that their
+    /// tokens carry.
+    pub followers: Vec<String>,
+    /// Receipts: who signs them, and for whom.
+    pub receipts: ReceiptConfig,
     /// Seals page tokens. Replicas must share it, or a list begun at one cannot go on at another.
     /// Empty: made anew at every start.
     pub page_token_secret: Secret,
@@ -29,8 +44,39 @@ impl Default for ConsentConfig {
         Self {
             store: StoreConfig::default(),
             writer: WriterConfig::default(),
+            cache: CacheConfig::default(),
+            readers: 4,
+            feed: FeedConfig::default(),
+            followers: vec!["audience-svc".to_owned(), "suggest-svc".to_owned()],
+            receipts: ReceiptConfig::default(),
             page_token_secret: Secret::default(),
             request_retention: Span::from_secs(7 * 86_400),
+        }
+    }
+}
+
+/// How changes are told to those who follow them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeedConfig {
+    /// How long entries are kept. Who was away for longer must start from a fresh copy. Default 7
+    /// days.
+    pub retention: Span,
+    /// How often entries of other replicas are looked for, and deadlines that have passed.
+    pub poll: Span,
+    /// How often a follower to whom there is nothing to tell is told so.
+    pub checkpoint: Span,
+    /// How long a follower may take to accept a step before its stream is ended.
+    pub patience: Span,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        Self {
+            retention: Span::from_secs(7 * 86_400),
+            poll: Span::from_millis(20),
+            checkpoint: Span::from_secs(1),
+            patience: Span::from_secs(30),
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Everything that can go wrong, and what a caller hears of it.
 
+use std::time::Duration;
+
 use proto::{FieldErrors, errors::v1::Reason, status};
 use service_kit::store::{InTransaction, StoreError};
 use tonic::Status;
 
 use crate::domain::{Complaint, Finding};
+
+/// When to try again what a queue had no room for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,6 +32,15 @@ pub(crate) enum Error {
     /// No such subject.
     #[error("no such subject")]
     SubjectUnknown,
+    /// The subject was erased; its id is never used again.
+    #[error("the subject was erased")]
+    SubjectErased,
+    /// The subjects cannot be linked, or one be the other's guardian; says why.
+    #[error("{0}")]
+    Relation(&'static str),
+    /// No such event, receipt or erasure.
+    #[error("no such event or erasure")]
+    RecordUnknown,
     /// Somebody decided for a subject whose guardian they are not.
     #[error("decided_by is not the subject's guardian")]
     NotTheGuardian,
@@ -36,9 +50,24 @@ pub(crate) enum Error {
     /// The service is stopping, or its writes outrun its disk.
     #[error("the service cannot take the write now")]
     WriterBusy,
-    /// Answers for past instants are not built yet.
-    #[error("as_of is not built yet: leave it out")]
-    AsOfNotBuilt,
+    /// More checks wait for the database than it can answer.
+    #[error("too many checks wait for the database")]
+    ReaderBusy,
+    /// The events after a cursor are no longer kept.
+    #[error("the events after this cursor are no longer kept: start from a fresh copy")]
+    CursorTooOld,
+    /// The feed gave no such cursor.
+    #[error("not a cursor that this feed gave for these arguments")]
+    CursorInvalid,
+    /// A reader did not take what it was given.
+    #[error("the reader is too slow: resume from the last cursor")]
+    ReaderTooSlow,
+    /// The service is stopping.
+    #[error("the service is stopping: resume elsewhere")]
+    Stopping,
+    /// Somebody acknowledged an erasure for somebody else.
+    #[error("a follower acknowledges for itself only")]
+    NotTheFollower,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,10 +95,21 @@ impl From<Error> for Status {
             Error::PolicyState(_) => Reason::PolicyState,
             Error::PolicyNotApplicable(_) => Reason::PolicyNotApplicable,
             Error::SubjectUnknown => Reason::SubjectUnknown,
-            Error::NotTheGuardian => Reason::RelationInvalid,
             Error::RequestIdReused => Reason::RequestIdReused,
-            Error::WriterBusy => Reason::NotServing,
-            Error::AsOfNotBuilt => Reason::MethodUnknown,
+            Error::WriterBusy => {
+                return status::retryable(Reason::NotServing, text, RETRY_AFTER);
+            }
+            Error::ReaderBusy => {
+                return status::retryable(Reason::Overloaded, text, RETRY_AFTER);
+            }
+            Error::SubjectErased => Reason::SubjectErased,
+            Error::NotTheGuardian | Error::Relation(_) => Reason::RelationInvalid,
+            Error::RecordUnknown => Reason::RecordUnknown,
+            Error::CursorTooOld => Reason::CursorTooOld,
+            Error::CursorInvalid => Reason::CursorInvalid,
+            Error::ReaderTooSlow => Reason::ReaderTooSlow,
+            Error::Stopping => Reason::NotServing,
+            Error::NotTheFollower => Reason::NotOwnData,
         };
         status::status(reason, text)
     }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use crate::{
     domain::{
-        Complaint, EventContent, Evidence, Finding, Moment, Offer, Subject, Version, applicable,
-        change_under, decide, place,
+        Complaint, Decider, EventContent, Evidence, Finding, Moment, Offer, Person, Subject,
+        Version, applicable, change_under, decide, place,
     },
     error::Error,
     record_notice_served::CLOCK_TOLERANCE,
-    store::{Change, Command, Outcome, Reply, RequestId, Scene, Store},
+    store::{Change, Command, Outcome, Reply, RequestId, Scene},
+    writer::Writer,
 };
 
 /// What a person chose, and how.
@@ -30,25 +31,23 @@ pub(crate) struct Made {
 
 /// Records a decision on one version: a choice for each of its purposes that can be chosen.
 pub(crate) async fn record_decision(
-    store: &Store,
+    writer: &Writer,
     request: RequestId,
     subject_id: String,
     decided: Made,
 ) -> Result<Reply, Error> {
-    let rule = Box::new(move |scene: &Scene<'_>| rule(&decided, scene));
-    store.write(Command { request, subject_id, rule }).await
+    let id = subject_id.clone();
+    let rule = Box::new(move |scene: &Scene<'_>| rule(&id, &decided, scene));
+    writer.write(Command { request, subject_ids: vec![subject_id], rule }).await
 }
 
-fn rule(decided: &Made, scene: &Scene<'_>) -> Result<Outcome, Error> {
+fn rule(subject_id: &str, decided: &Made, scene: &Scene<'_>) -> Result<Outcome, Error> {
     let (policies, now) = (scene.policies, scene.now);
-    let mut subject = scene.subject.ok_or(Error::SubjectUnknown)?.clone();
+    let mut subject = scene.subject()?.clone();
     let version = policies.named(&decided.policy_id, decided.version);
     let version = version.ok_or(Error::PolicyUnknown)?;
     applicable(policies, version, &subject, now).map_err(Error::PolicyNotApplicable)?;
-    // Nobody is anybody's guardian yet.
-    if !decided.decided_by.is_empty() {
-        return Err(Error::NotTheGuardian);
-    }
+    let (by, guardian) = decider(&decided.decided_by, &subject)?;
     let (findings, choices, notice) = judge(decided, scene, version, &subject);
     let (Some(notice), true) = (notice, findings.is_empty()) else {
         return Err(Error::Refused(findings));
@@ -60,12 +59,6 @@ fn rule(decided: &Made, scene: &Scene<'_>) -> Result<Outcome, Error> {
         Some(at) => at.min(now),
         None => subject.after_all_choices(now),
     };
-    subject.choose(policies, version, choices.iter().copied(), at, now);
-    let answers = version.offers().map(|offer| {
-        let id = &offer.purpose().id;
-        decide(policies, Some(&subject), id, now)
-    });
-    let reply = Reply { answers: answers.collect(), ..Reply::default() };
     let evidence = Evidence {
         method: decided.method.clone(),
         locale: decided.locale.clone(),
@@ -73,8 +66,26 @@ fn rule(decided: &Made, scene: &Scene<'_>) -> Result<Outcome, Error> {
         client: decided.client.clone(),
     };
     let policy = version.policy.number;
-    let content = EventContent::DecisionRecorded { policy, choices, evidence };
-    Ok(Outcome { change: Some(Change { subject, content, occurred_at: at }), reply })
+    let content = EventContent::DecisionRecorded { policy, choices, by, guardian, evidence };
+    subject.apply(policies, &content, at, now);
+    let linked: Vec<&Subject> = subject.linked.iter().filter_map(|id| scene.found(id)).collect();
+    let person = Person { subject: Some(&subject), linked: &linked };
+    let answers = version.offers().map(|offer| decide(policies, person, &offer.purpose().id, now));
+    let reply = Reply { answers: answers.collect(), ..Reply::default() };
+    let change = Change { subject_id: subject_id.to_owned(), content, occurred_at: at };
+    Ok(Outcome { changes: vec![change], reply })
+}
+
+/// Who decides, and the guardian's id if it is they. A guardian decides for nobody of age.
+fn decider(decided_by: &str, subject: &Subject) -> Result<(Decider, Option<String>), Error> {
+    match (decided_by, subject.is_adult()) {
+        ("", true) => Ok((Decider::Adult, None)),
+        ("", false) => Ok((Decider::Child, None)),
+        (id, false) if subject.guardian.as_deref() == Some(id) => {
+            Ok((Decider::Guardian, Some(id.to_owned())))
+        }
+        _ => Err(Error::NotTheGuardian),
+    }
 }
 
 /// Everything that is wrong with a decision; its choices by their places; the notice's place.

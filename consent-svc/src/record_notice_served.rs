@@ -3,7 +3,8 @@
 use crate::{
     domain::{Complaint, EventContent, Finding, Moment, Span, accept_until, applicable, place},
     error::Error,
-    store::{Change, Command, Outcome, Reply, RequestId, Scene, Store},
+    store::{Change, Command, Outcome, Reply, RequestId, Scene},
+    writer::Writer,
 };
 
 /// How far a caller's clock may be ahead of ours; within that its "now" is ours.
@@ -21,20 +22,21 @@ pub(crate) struct Shown {
 /// Records that a notice was served. The time to accept runs from the first such instant, so a
 /// later one changes nothing and is no event.
 pub(crate) async fn record_notice_served(
-    store: &Store,
+    writer: &Writer,
     request: RequestId,
     subject_id: String,
     served: Shown,
 ) -> Result<Reply, Error> {
-    let rule = Box::new(move |scene: &Scene<'_>| rule(&served, scene));
-    store.write(Command { request, subject_id, rule }).await
+    let id = subject_id.clone();
+    let rule = Box::new(move |scene: &Scene<'_>| rule(&id, &served, scene));
+    writer.write(Command { request, subject_ids: vec![subject_id], rule }).await
 }
 
-fn rule(served: &Shown, scene: &Scene<'_>) -> Result<Outcome, Error> {
-    let mut subject = scene.subject.ok_or(Error::SubjectUnknown)?.clone();
+fn rule(subject_id: &str, served: &Shown, scene: &Scene<'_>) -> Result<Outcome, Error> {
+    let subject = scene.subject()?;
     let version = scene.policies.named(&served.policy_id, served.version);
     let version = version.ok_or(Error::PolicyUnknown)?;
-    applicable(scene.policies, version, &subject, scene.now).map_err(Error::PolicyNotApplicable)?;
+    applicable(scene.policies, version, subject, scene.now).map_err(Error::PolicyNotApplicable)?;
 
     let mut findings = Vec::new();
     let mut complain = |complaint, field, why| findings.push(Finding::new(complaint, field, why));
@@ -53,12 +55,12 @@ fn rule(served: &Shown, scene: &Scene<'_>) -> Result<Outcome, Error> {
     };
     let at = at.min(scene.now);
     let policy = version.policy.number;
-    let changed = subject.serve(policy, at);
-    let accept_until = subject.asked(policy).map(|asked| accept_until(version, asked.served));
-    let change = changed.then_some(Change {
-        subject,
-        content: EventContent::NoticeServed { policy, notice: place(notice) },
-        occurred_at: at,
+    let served = subject.asked(policy).map(|asked| asked.served);
+    let accept_until = Some(accept_until(version, served.map_or(at, |served| served.min(at))));
+    let change = served.is_none_or(|served| at < served).then(|| {
+        let content = EventContent::NoticeServed { policy, notice: place(notice) };
+        Change { subject_id: subject_id.to_owned(), content, occurred_at: at }
     });
-    Ok(Outcome { change, reply: Reply { accept_until, ..Reply::default() } })
+    let changes = change.into_iter().collect();
+    Ok(Outcome { changes, reply: Reply { accept_until, ..Reply::default() } })
 }

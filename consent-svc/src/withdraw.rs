@@ -5,23 +5,25 @@ use std::collections::HashSet;
 use crate::{
     domain::{Complaint, EventContent, Finding, Offer, change_under, place},
     error::Error,
-    store::{Change, Command, Outcome, Reply, RequestId, Scene, Store},
+    store::{Command, Outcome, Reply, RequestId, Scene},
+    writer::Writer,
 };
 
 /// Withdraws from purposes. Those that require one of them are denied with it.
 pub(crate) async fn withdraw(
-    store: &Store,
+    writer: &Writer,
     request: RequestId,
     subject_id: String,
     purpose_ids: Vec<String>,
 ) -> Result<Reply, Error> {
-    let rule = Box::new(move |scene: &Scene<'_>| rule(&purpose_ids, scene));
-    store.write(Command { request, subject_id, rule }).await
+    let id = subject_id.clone();
+    let rule = Box::new(move |scene: &Scene<'_>| rule(&id, &purpose_ids, scene));
+    writer.write(Command { request, subject_ids: vec![subject_id], rule }).await
 }
 
-fn rule(purpose_ids: &[String], scene: &Scene<'_>) -> Result<Outcome, Error> {
+fn rule(subject_id: &str, purpose_ids: &[String], scene: &Scene<'_>) -> Result<Outcome, Error> {
     let (policies, now) = (scene.policies, scene.now);
-    let mut subject = scene.subject.ok_or(Error::SubjectUnknown)?.clone();
+    let subject = scene.subject()?;
     let mut findings = Vec::new();
     let mut offers: Vec<Offer<'_>> = Vec::new();
     let mut seen = HashSet::new();
@@ -36,7 +38,7 @@ fn rule(purpose_ids: &[String], scene: &Scene<'_>) -> Result<Outcome, Error> {
         let (deciding, _) = policies.deciding(any.slot(), &subject.attributes.jurisdiction, now);
         // Where no policy decides, nothing is granted and nothing stands against a withdrawal.
         let closed = deciding.is_some_and(|offer| {
-            let (change, agreed) = change_under(policies, offer, &subject, now);
+            let (change, agreed) = change_under(policies, offer, subject, now);
             !change.permits(false, agreed)
         });
         if closed {
@@ -52,10 +54,6 @@ fn rule(purpose_ids: &[String], scene: &Scene<'_>) -> Result<Outcome, Error> {
     }
     let purposes: Vec<_> =
         offers.iter().map(|offer| (offer.version.policy.number, place(offer.index))).collect();
-    for (policy, index) in &purposes {
-        subject.withdraw(policies, *policy, *index, now);
-    }
     let content = EventContent::Withdrawn { purposes };
-    let change = Change { subject, content, occurred_at: now };
-    Ok(Outcome { change: Some(change), reply: Reply::default() })
+    Ok(Outcome { changes: vec![scene.change(subject_id, content)], reply: Reply::default() })
 }

@@ -2,8 +2,7 @@
 
 use super::{
     AfterWindow, ConsentRegime, LawfulBasis, Moment, Offer, OnLapse, Policies, Reason, Slot,
-    Subject,
-    decide::{accept_until, by_itself, under},
+    Stance, Subject, accept_until, under::under,
 };
 
 /// What a person can do about a purpose now, and until when.
@@ -45,16 +44,18 @@ impl Change {
 /// What the person can change about a purpose under the version that decides now; nothing can be
 /// where none does.
 pub fn change(policies: &Policies, subject: &Subject, slot: Slot, now: Moment) -> Change {
-    match by_itself(policies, subject, slot, now).0 {
+    match policies.deciding(slot, &subject.attributes.jurisdiction, now).0 {
         Some(offer) => change_under(policies, offer, subject, now).0,
         None => Change { option: ChangeOption::None, until: None },
     }
 }
 
-/// What the person can change about a purpose under one version, and whether they agree to it at
-/// present (by choice or by silence). The first of these that holds:
+/// What can be changed about a purpose under one version, and whether there is agreement to it at
+/// present (by choice or by silence). For a subject under age it is what its guardian can change,
+/// and whether the guardian agrees; a child's own yes is no agreement. The first of these that holds:
 ///
-/// 1. There is nothing to choose: nothing.
+/// 1. There is nothing to choose, or nobody whose choice it would be, since the subject was
+///    erased: nothing.
 /// 2. A grant has expired: anything, since the person is to be asked again.
 /// 3. The person has not decided on this version, and may still accept it (`accept_within`; the
 ///    time does not run before the notice is served): anything.
@@ -74,7 +75,7 @@ pub fn change_under(
     let free = |option, until| Change { option, until };
     // The answer when this version is in effect: a choice for an announced version is a choice.
     let (answer, agreed) = present(policies, offer, subject, now);
-    if !offer.purpose().choosable() {
+    if subject.erased_at.is_some() || !offer.purpose().choosable() {
         return (free(ChangeOption::None, None), agreed);
     }
     if answer == Reason::Expired {
@@ -106,10 +107,10 @@ fn present(
     let spec = &offer.version.policy.spec;
     let at = now.max(spec.effective_at);
     let answer = under(policies, offer, subject, at);
-    let chosen = subject.standing_choice(policies, offer.slot(), &offer.version.policy.id, at).0;
-    // A yes is the person's even while something else (an objection, an age) outweighs it.
+    let chosen = subject.standing_choice(policies, offer, at).0;
+    // A yes is the person's even while something else (an objection, say) outweighs it.
     let agreed = match chosen {
-        Some(choice) => choice.stance == super::Stance::Granted && answer.reason != Reason::Expired,
+        Some(choice) => choice.agrees_for(subject) && answer.reason != Reason::Expired,
         None => answer.granted,
     };
     (answer.reason, agreed)
@@ -125,11 +126,15 @@ fn open_until(
     let policy = &offer.version.policy;
     let spec = &policy.spec;
     let asked = subject.asked(policy.number)?;
-    let carried = subject.standing_choice(policies, offer.slot(), &policy.id, now).0;
-    let carried = carried.filter(|choice| policies.same_policy(choice.policy, policy.number));
+    let carried = subject.standing_choice(policies, offer, now).0;
+    let carried = carried.filter(|choice| {
+        let counts = choice.stance != Stance::Granted || choice.agrees_for(subject);
+        counts && policies.same_policy(choice.policy, policy.number)
+    });
     let deadline = accept_until(offer.version, asked.served);
     let agreed = asked.accepted.or_else(|| {
-        let lapsed = spec.on_lapse == OnLapse::Default && deadline <= now;
+        // A child's silence becomes no yes.
+        let lapsed = spec.on_lapse == OnLapse::Default && subject.is_adult() && deadline <= now;
         carried.map(|choice| choice.at).or(lapsed.then_some(deadline))
     });
     let change_end = agreed.map(|agreed| agreed.plus(spec.change_within));

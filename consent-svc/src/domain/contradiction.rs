@@ -63,15 +63,22 @@ fn time(spec: &Spec, found: &mut Found) {
 }
 
 /// Where silence is a no, nothing may turn it into a yes, and the way out never closes; nor does it
-/// where a purpose rests on consent, which can be withdrawn at any time (GDPR Art. 7(3)).
+/// where a purpose rests on consent, which can be withdrawn at any time (GDPR Art. 7(3)). What the
+/// regime is there is not the author's to say where the law says it.
 fn regime(spec: &Spec, found: &mut Found) {
     let opt_in = spec.regime == ConsentRegime::OptIn;
+    for (at, code) in spec.jurisdictions.iter().enumerate() {
+        if !opt_in && code.silence_is_a_no() {
+            let why = format!("{} in an OPT_OUT regime: silence is a no there", code.code());
+            found.add(format!("jurisdictions[{at}]"), why);
+        }
+    }
     if spec.on_lapse == OnLapse::Default {
         if opt_in {
             found.add("on_lapse", "DEFAULT in an OPT_IN regime: silence is not a yes there");
-        } else if spec.purposes.iter().all(|p| p.mechanism == Mechanism::OptIn) {
+        } else if spec.purposes.iter().all(|p| p.mechanism != Mechanism::OptOut) {
             // Beside OPT_OUT purposes an OPT_IN one may stand: it is denied on lapse.
-            found.add("on_lapse", "DEFAULT, and every purpose is OPT_IN");
+            found.add("on_lapse", "DEFAULT, and no purpose is OPT_OUT");
         }
     }
     if spec.after_window == AfterWindow::Closed {
@@ -82,10 +89,26 @@ fn regime(spec: &Spec, found: &mut Found) {
         }
     }
     for (at, purpose) in spec.purposes.iter().enumerate() {
-        if !purpose.choosable() && purpose.lawful_basis == LawfulBasis::Consent {
-            let why = "NOTICE_ONLY, and it rests on consent: being told is not agreeing";
-            found.add(format!("purposes[{at}].mechanism"), why);
-        }
+        mechanism(spec, at, purpose, found);
+    }
+}
+
+/// Consent is an unambiguous indication by a clear affirmative action (GDPR Art. 4(11)): neither
+/// being told nor saying nothing (Recital 32) is one.
+fn mechanism(spec: &Spec, at: usize, purpose: &Purpose, found: &mut Found) {
+    let on_consent = purpose.lawful_basis == LawfulBasis::Consent;
+    let by_silence = spec.on_lapse == OnLapse::Default && purpose.mechanism == Mechanism::OptOut;
+    if !purpose.choosable() && on_consent {
+        let why = "NOTICE_ONLY, and it rests on consent: being told is not agreeing";
+        found.add(format!("purposes[{at}].mechanism"), why);
+    }
+    if by_silence && on_consent {
+        let why = "OPT_OUT with on_lapse DEFAULT, and it rests on consent: silence is not consent";
+        found.add(format!("purposes[{at}].mechanism"), why);
+    }
+    if !purpose.choosable() && purpose.consent_lifetime.is_some() {
+        let why = "NOTICE_ONLY: there is no grant that could expire";
+        found.add(format!("purposes[{at}].consent_lifetime"), why);
     }
 }
 

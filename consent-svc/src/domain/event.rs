@@ -1,8 +1,9 @@
 //! What happened to a subject's consent.
 
-use super::{Attributes, Moment, PolicyNumber};
+use super::{Attributes, Decider, Moment, PolicyNumber};
 
-/// Something that happened. Never changed or removed; the subject's revision counts them.
+/// Something that happened. Never changed or removed, except that erasing the subject leaves of
+/// what happened only its digest; the subject's revision counts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The subject's revision after it.
@@ -13,7 +14,7 @@ pub struct Event {
     pub recorded_at: Moment,
     /// What happened.
     pub content: EventContent,
-    /// SHA-256 over it and the digest of the subject's previous event.
+    /// SHA-256 over the digest of what happened and the digest of the subject's previous event.
     pub digest: [u8; 32],
 }
 
@@ -55,6 +56,10 @@ pub enum EventContent {
         policy: PolicyNumber,
         /// Places of the purposes in the version, and whether the person agreed.
         choices: Vec<(u16, bool)>,
+        /// Who decided.
+        by: Decider,
+        /// The guardian, if it was they.
+        guardian: Option<String>,
         /// How the decision was made.
         evidence: Evidence,
     },
@@ -67,6 +72,33 @@ pub enum EventContent {
     ObjectionSignalSet {
         /// Whether the person's device objects.
         objects: bool,
+    },
+    /// The account was linked to others of the same person.
+    Linked {
+        /// All others that are linked after it.
+        with: Vec<String>,
+    },
+    /// The account, or one to which it was linked, was taken out of its links.
+    Unlinked {
+        /// All others that are linked after it.
+        with: Vec<String>,
+    },
+    /// Somebody else, or nobody, decides for the subject while it is under age.
+    GuardianSet {
+        /// Who; nothing: nobody.
+        guardian: Option<String>,
+    },
+    /// The subject became, or ceased to be, somebody's guardian.
+    WardsSet {
+        /// Everyone whose guardian it is after it.
+        wards: Vec<String>,
+    },
+    /// The subject was erased.
+    Erased,
+    /// Something that happened to a subject that was erased since.
+    ErasedContent {
+        /// The digest of what happened, over which the chain goes.
+        content_digest: [u8; 32],
     },
 }
 

@@ -30,12 +30,24 @@ impl Jurisdiction {
         &self.0
     }
 
+    /// The country of which this is a part; nothing, if it is not a part of one.
+    pub(crate) fn country(&self) -> Option<&str> {
+        self.0.split_once('-').map(|(country, _)| country)
+    }
+
+    /// Whether the law there says that silence is a no: where the GDPR applies (the EEA) or its copy
+    /// in the law of the United Kingdom; Recital 32 of either. Of other places the author of a
+    /// policy knows better than a list that grows old.
+    pub(crate) fn silence_is_a_no(&self) -> bool {
+        self.covering().any(|(_, code)| matches!(code, "EU" | "EEA" | "GB"))
+    }
+
     /// Every code that covers this jurisdiction, most specific first: itself if it is a part, its
     /// country, and the groups of which that country is a member.
     pub(crate) fn covering(&self) -> impl Iterator<Item = (Specificity, &str)> {
-        let (country, part) = match self.0.split_once('-') {
-            Some((country, _)) => (country, Some((Specificity::Part, self.0.as_str()))),
-            None => (self.0.as_str(), None),
+        let (country, part) = match self.country() {
+            Some(country) => (country, Some((Specificity::Part, self.code()))),
+            None => (self.code(), None),
         };
         let groups = GROUPS.iter().enumerate().filter(move |(_, (_, members))| {
             members.iter().any(|countries| countries.contains(&country))
@@ -44,6 +56,12 @@ impl Jurisdiction {
             groups.map(|(at, (group, _))| (Specificity::Group(std::cmp::Reverse(at)), *group)),
         )
     }
+}
+
+/// The countries in a group; none, if the code is not a group's.
+pub(crate) fn members(group: &str) -> impl Iterator<Item = &str> {
+    let groups = GROUPS.iter().filter(move |(code, _)| *code == group);
+    groups.flat_map(|(_, members)| members.iter().copied().flatten().copied())
 }
 
 /// The groups and their members, smaller groups first.
@@ -87,6 +105,16 @@ mod tests {
         let subject = Jurisdiction::new("FR-75");
         let ranks: Vec<_> = subject.covering().map(|(rank, _)| rank).collect();
         assert!(ranks.windows(2).all(|pair| pair[0] > pair[1]), "{ranks:?}");
+    }
+
+    #[test]
+    fn silence_is_a_no_where_the_gdpr_applies_and_in_its_british_copy() {
+        for code in ["EU", "EEA", "DE", "DE-BY", "RE", "NO", "LI", "GB", "GB-SCT"] {
+            assert!(Jurisdiction::new(code).silence_is_a_no(), "{code}");
+        }
+        for code in ["US", "US-CA", "CH", "BR", "AU", "", "-"] {
+            assert!(!Jurisdiction::new(code).silence_is_a_no(), "{code}");
+        }
     }
 
     #[test]

@@ -5,16 +5,23 @@
 //! | question | where |
 //! |---|---|
 //! | may this be done now? | [`decide()`] |
-//! | which policy decides? | [`Policies::deciding`] |
+//! | and where it must hold for as long as the clock is uncertain? | [`decide_throughout()`] |
+//! | which policy decides? | [`Coverage`] |
 //! | which of a person's choices counts? | [`Subject::standing_choice`] |
+//! | what does an event change? | [`Subject::apply`] |
 //! | does a policy ask this person? | [`applicable()`] |
 //! | what can the person still change? | [`change()`] |
 //! | may a policy be published? | [`contradictions`] |
 
 mod applicable;
+mod apply;
 mod change;
+mod choice;
+mod code;
 mod contradiction;
+mod coverage;
 mod decide;
+mod decision;
 mod event;
 mod finding;
 mod jurisdiction;
@@ -22,16 +29,23 @@ mod policies;
 mod policy;
 mod subject;
 mod time;
+mod under;
 
 #[cfg(test)]
-mod properties;
+mod cases;
+#[cfg(test)]
+pub(crate) mod properties;
 #[cfg(test)]
 mod sample;
 
 pub use applicable::applicable;
+pub use apply::replay;
 pub use change::{Change, ChangeOption, change, change_under};
+pub use choice::{Choice, Decider, Stance};
 pub use contradiction::contradictions;
-pub use decide::{Decision, Reason, accept_until, decide};
+pub use coverage::Coverage;
+pub use decide::{Person, answers, decide, decide_slot, decide_throughout, next_change};
+pub use decision::{Decision, Reason};
 pub use event::{Event, EventContent, Evidence};
 pub use finding::{Complaint, Finding};
 pub use jurisdiction::Jurisdiction;
@@ -40,5 +54,6 @@ pub use policy::{
     AfterWindow, AppliesTo, ConsentRegime, LawfulBasis, Mechanism, Notice, OnLapse, Policy,
     PolicyNumber, PolicyState, Purpose, PurposeKind, PurposeText, Spec,
 };
-pub use subject::{AgeBand, Asked, Attributes, Choice, Stance, Subject};
-pub use time::{Moment, Span};
+pub use subject::{AgeBand, Asked, Attributes, Subject};
+pub use time::{Interval, Moment, Span};
+pub use under::accept_until;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Jurisdiction, Moment, Policy, PolicyNumber, PolicyState, Purpose, jurisdiction::Specificity,
-    time::earlier,
+    Jurisdiction, Moment, Policy, PolicyNumber, PolicyState, Purpose, coverage::Coverage,
+    jurisdiction::Specificity,
 };
 
 /// Every version of every policy at one epoch: publishing, retiring or drafting one makes the
@@ -13,10 +13,12 @@ use super::{
 pub struct Policies {
     epoch: i64,
     versions: Vec<Version>,
-    by_number: HashMap<PolicyNumber, usize>,
+    /// Of the versions, for finding one: evaluation looks one up for every choice.
+    numbers: Vec<PolicyNumber>,
     slots: HashMap<String, Slot>,
-    /// By slot: the published versions that contain the purpose, and its place there.
-    offers: Vec<Vec<(usize, usize)>>,
+    /// By jurisdiction, of those in which published versions differ: evaluation would otherwise
+    /// compare codes for every subject anew.
+    coverages: HashMap<String, Coverage>,
 }
 
 /// A version, with what evaluation needs looked up beforehand.
@@ -24,15 +26,24 @@ pub struct Policies {
 pub struct Version {
     /// The version.
     pub policy: Policy,
+    /// The same for all versions of one policy, and no other.
+    family: usize,
     jurisdictions: std::collections::HashSet<String>,
     /// By place of a purpose: its slot, and the slots of everything that it requires, directly
     /// and indirectly.
     slots: Vec<(Slot, Vec<Slot>)>,
 }
 
-/// Stands for a purpose id within one [`Policies`].
+/// Stands for a purpose id. Stable: a version that is added later only adds slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(usize);
+
+impl Slot {
+    /// Its place among [`Policies::slots`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// A purpose as one version asks it.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +82,24 @@ impl Version {
         self.offers().find(|offer| offer.purpose().id == purpose_id)
     }
 
+    /// The purpose at a place.
+    pub(super) fn purpose_at(&self, index: u16) -> Option<&Purpose> {
+        self.policy.spec.purposes.get(usize::from(index))
+    }
+
+    /// The slot of the purpose at a place.
+    pub(super) fn slot_at(&self, index: u16) -> Option<Slot> {
+        self.slots.get(usize::from(index)).map(|(slot, _)| *slot)
+    }
+
     /// The place of the notice with this digest.
     pub fn notice(&self, sha256: &[u8]) -> Option<usize> {
         self.policy.spec.notices.iter().position(|notice| notice.sha256 == sha256)
+    }
+
+    /// Whether both are versions of the same policy.
+    pub(super) fn same_policy(&self, other: &Self) -> bool {
+        self.family == other.family
     }
 
     /// How closely the version fits a jurisdiction; nothing: not at all.
@@ -88,32 +114,51 @@ impl Policies {
     pub fn new(epoch: i64, policies: Vec<Policy>) -> Self {
         let mut all = Self { epoch, ..Self::default() };
         for policy in policies {
-            let at = all.versions.len();
             let ids: Vec<&str> = policy.spec.purposes.iter().map(|p| p.id.as_str()).collect();
             let own: Vec<Slot> = ids.iter().map(|id| all.slot_or_new(id)).collect();
             let slots: Vec<(Slot, Vec<Slot>)> = (0..own.len())
                 .map(|index| (own[index], requirements(&policy.spec.purposes, index, &own)))
                 .collect();
-            if policy.state == PolicyState::Published {
-                for (index, slot) in own.iter().enumerate() {
-                    all.offers[slot.0].push((at, index));
-                }
-            }
             let codes = policy.spec.jurisdictions.iter().map(|code| code.code().to_owned());
-            all.by_number.insert(policy.number, at);
-            all.versions.push(Version { jurisdictions: codes.collect(), slots, policy });
+            let jurisdictions = codes.collect();
+            let first = all.versions.iter().position(|known| known.policy.id == policy.id);
+            let family = first.unwrap_or(all.versions.len());
+            all.numbers.push(policy.number);
+            all.versions.push(Version { policy, family, jurisdictions, slots });
         }
+        all.coverages = Coverage::everywhere(&all.versions, all.slots.len());
         all
     }
 
     fn slot_or_new(&mut self, purpose_id: &str) -> Slot {
-        if let Some(slot) = self.slots.get(purpose_id) {
-            return *slot;
-        }
-        let slot = Slot(self.offers.len());
-        self.offers.push(Vec::new());
-        self.slots.insert(purpose_id.to_owned(), slot);
-        slot
+        let next = Slot(self.slots.len());
+        *self.slots.entry(purpose_id.to_owned()).or_insert(next)
+    }
+
+    /// The policies as they were at a past instant: what was published by then and not yet retired
+    /// was in force, whatever became of it since. Every version keeps its number and every purpose
+    /// its slot.
+    #[must_use]
+    pub fn as_of(&self, at: Moment) -> Self {
+        let by_then = |then: Option<Moment>| then.filter(|then| *then <= at);
+        let then = self.versions.iter().map(|version| {
+            let published_at = by_then(version.policy.published_at);
+            let retired_at = by_then(version.policy.retired_at);
+            let state = match (published_at, retired_at) {
+                (None, _) => PolicyState::Draft,
+                (Some(_), None) => PolicyState::Published,
+                (Some(_), Some(_)) => PolicyState::Retired,
+            };
+            Policy { state, published_at, retired_at, ..version.policy.clone() }
+        });
+        Self::new(self.epoch, then.collect())
+    }
+
+    /// No policies, but this many purposes.
+    #[cfg(test)]
+    pub(crate) fn with_slots(count: usize) -> Self {
+        let slots = (0..count).map(|at| (format!("test.purpose_{at}"), Slot(at))).collect();
+        Self { slots, ..Self::default() }
     }
 
     /// Which state of all policies this is.
@@ -128,7 +173,7 @@ impl Policies {
 
     /// The version of this number.
     pub fn version(&self, number: PolicyNumber) -> Option<&Version> {
-        self.by_number.get(&number).map(|at| &self.versions[*at])
+        self.numbers.binary_search(&number).ok().map(|at| &self.versions[at])
     }
 
     /// The version of this name.
@@ -144,12 +189,12 @@ impl Policies {
 
     /// The slots of all purposes.
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
-        (0..self.offers.len()).map(Slot)
+        (0..self.slots.len()).map(Slot)
     }
 
     /// The slot of the purpose at a place in a version.
     pub fn slot_at(&self, number: PolicyNumber, index: u16) -> Option<Slot> {
-        self.version(number)?.slots.get(usize::from(index)).map(|(slot, _)| *slot)
+        self.version(number)?.slot_at(index)
     }
 
     /// Any published or retired version that contains the purpose: to name it by.
@@ -162,65 +207,41 @@ impl Policies {
     /// Whether two versions are of the same policy.
     pub fn same_policy(&self, a: PolicyNumber, b: PolicyNumber) -> bool {
         match (self.version(a), self.version(b)) {
-            (Some(a), Some(b)) => a.policy.id == b.policy.id,
+            (Some(a), Some(b)) => a.same_policy(b),
             _ => false,
         }
     }
 
     /// Which version decides about a purpose for subjects of a jurisdiction, and the next instant
-    /// at which the clock alone could change that.
-    ///
-    /// Of the published versions that contain the purpose and cover the jurisdiction:
-    /// 1. those in effect go before those that are only announced;
-    /// 2. then the most specific jurisdiction (a part before its country before its group);
-    /// 3. then, within one policy, the highest version; among several policies the one that took
-    ///    effect last, and of those the one whose id sorts last, so that there is always one
-    ///    answer. Of versions that are only announced, the one to take effect first.
+    /// at which the clock alone changes that. See [`Coverage`] for the rules.
     pub fn deciding(
         &self,
         slot: Slot,
         jurisdiction: &Jurisdiction,
         now: Moment,
     ) -> (Option<Offer<'_>>, Option<Moment>) {
-        let mut next = None;
-        let mut in_effect: Vec<(Specificity, Offer<'_>)> = Vec::new();
-        let mut announced: Option<(Moment, std::cmp::Reverse<Specificity>, Offer<'_>)> = None;
-        for (at, index) in &self.offers[slot.0] {
-            let version = &self.versions[*at];
-            let Some(specificity) = version.covers(jurisdiction) else { continue };
-            let offer = Offer { version, index: *index };
-            let effective_at = version.policy.spec.effective_at;
-            if effective_at <= now {
-                in_effect.push((specificity, offer));
-                continue;
-            }
-            next = earlier(next, Some(effective_at));
-            let rank = (effective_at, std::cmp::Reverse(specificity));
-            if announced.is_none_or(|(first, least, _)| rank < (first, least)) {
-                announced = Some((rank.0, rank.1, offer));
-            }
-        }
-        let decided = strongest(&in_effect).or(announced.map(|(_, _, offer)| offer));
-        (decided, next)
+        self.deciding_in(self.coverage(jurisdiction), slot, now)
     }
-}
 
-fn strongest<'a>(offers: &[(Specificity, Offer<'a>)]) -> Option<Offer<'a>> {
-    let most_specific = offers.iter().map(|(specificity, _)| *specificity).max()?;
-    let candidates = || offers.iter().filter(|(rank, _)| *rank == most_specific).map(|(_, o)| *o);
-    let superseded = |offer: &Offer<'_>| {
-        let policy = &offer.version.policy;
-        candidates().any(|other| {
-            other.version.policy.id == policy.id && other.version.policy.version > policy.version
-        })
-    };
-    candidates().filter(|offer| !superseded(offer)).max_by(|a, b| {
-        let rank = |offer: &Offer<'a>| {
-            let policy = &offer.version.policy;
-            (policy.spec.effective_at, policy.id.as_str())
-        };
-        rank(a).cmp(&rank(b))
-    })
+    /// As [`Policies::deciding`], where the jurisdiction was looked up before.
+    pub(super) fn deciding_in(
+        &self,
+        coverage: Option<&Coverage>,
+        slot: Slot,
+        now: Moment,
+    ) -> (Option<Offer<'_>>, Option<Moment>) {
+        let Some(coverage) = coverage else { return (None, None) };
+        let (decides, next) = coverage.at(slot, now);
+        let offer = |(at, index): (usize, usize)| Offer { version: &self.versions[at], index };
+        (decides.map(offer), next)
+    }
+
+    /// What covers a jurisdiction; nothing, if no published version does.
+    pub(super) fn coverage(&self, jurisdiction: &Jurisdiction) -> Option<&Coverage> {
+        // A part that no version names is in the same position as its country.
+        let mut codes = [Some(jurisdiction.code()), jurisdiction.country()].into_iter().flatten();
+        codes.find_map(|code| self.coverages.get(code))
+    }
 }
 
 /// The slots of everything that the purpose at a place requires, without itself. Names of

@@ -6,7 +6,7 @@ pub(super) const DAY: i64 = 86_400_000;
 /// When the samples take effect.
 pub(super) const T0: i64 = 1_000 * DAY;
 
-pub(super) fn day(day: i64) -> Moment {
+pub(crate) fn day(day: i64) -> Moment {
     Moment::from_millis(T0 + day * DAY)
 }
 
@@ -67,11 +67,15 @@ pub(super) fn policies(specs: Vec<Spec>) -> Policies {
     Policies::new(1, numbered.map(|(n, spec)| policy(n, "sharing", n, spec)).collect())
 }
 
-pub(super) fn subject(jurisdiction: &str) -> Subject {
+pub(crate) fn subject(jurisdiction: &str) -> Subject {
     Subject::new(Attributes::new(
         Jurisdiction::new(jurisdiction),
         AgeBand::Adult,
         day(-400),
         vec!["social".into(), "messenger".into()],
     ))
+}
+
+pub(super) fn evidence() -> Evidence {
+    Evidence { method: "dialog".into(), locale: "en".into(), notice: 0, client: "app 1".into() }
 }

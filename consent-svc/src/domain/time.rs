@@ -47,6 +47,21 @@ impl Span {
     }
 }
 
+/// How well an instant is known: not before `earliest`, not after `latest`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The first instant that it can be.
+    pub earliest: Moment,
+    /// The last instant that it can be; not before `earliest`.
+    pub latest: Moment,
+}
+
+impl From<Moment> for Interval {
+    fn from(exact: Moment) -> Self {
+        Self { earliest: exact, latest: exact }
+    }
+}
+
 /// The earlier of two deadlines, where nothing means never.
 pub(crate) fn earlier(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
     match (a, b) {

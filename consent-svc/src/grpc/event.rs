@@ -27,6 +27,14 @@ pub(super) fn write(subject_id: &str, event: &Event, policies: &Policies) -> pb:
         EventContent::ObjectionSignalSet { .. } => {
             (pb::EventKind::ObjectionSignalSet, None, Vec::new())
         }
+        EventContent::Linked { .. } => (pb::EventKind::Linked, None, Vec::new()),
+        EventContent::Unlinked { .. } => (pb::EventKind::Unlinked, None, Vec::new()),
+        EventContent::GuardianSet { .. } | EventContent::WardsSet { .. } => {
+            (pb::EventKind::GuardianSet, None, Vec::new())
+        }
+        EventContent::Erased | EventContent::ErasedContent { .. } => {
+            (pb::EventKind::Erased, None, Vec::new())
+        }
     };
     let policy = policy.and_then(|number| policies.version(number));
     pb::Event {

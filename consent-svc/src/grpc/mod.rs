@@ -2,43 +2,46 @@
 
 mod consent;
 mod event;
+mod feed;
 mod policy;
+mod read;
+mod receipt;
+mod rights;
 mod spec;
 mod subject;
+mod write;
 
 use prost_types::Timestamp;
 use proto::{FieldErrors, errors::v1::Reason, status};
 use service_kit::{
     auth::Caller,
-    clock::{Clock, UnixMillis},
-    context::Context,
+    clock::UnixMillis,
     grpc::{PageTokens, request_digest},
 };
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
+    check::Checker,
+    config::FeedConfig,
     domain::Moment,
+    get_receipt::Registrar,
     store::{RequestId, Store},
+    writer::Writer,
 };
 
 /// The handlers of both services.
 #[derive(Clone)]
 pub(crate) struct Handlers {
-    store: Store,
-    clock: Clock,
-    pages: PageTokens,
+    pub(crate) store: Store,
+    pub(crate) writer: Writer,
+    pub(crate) checker: Checker,
+    pub(crate) registrar: Registrar,
+    pub(crate) pages: PageTokens,
+    pub(crate) feed: FeedConfig,
+    /// Cancelled when endless streams are to end.
+    pub(crate) shutdown: CancellationToken,
     pub(crate) max_message_bytes: usize,
-}
-
-impl Handlers {
-    pub(crate) fn new(ctx: &Context, store: Store, pages: PageTokens) -> Self {
-        let max_message_bytes = ctx.max_message_bytes;
-        Self { store, clock: ctx.clock.clone(), pages, max_message_bytes }
-    }
-
-    fn now(&self) -> Moment {
-        Moment::from_millis(self.clock.now().get())
-    }
 }
 
 /// What was parsed, if nothing was found wrong. Parsers return nothing only after adding to `bad`.

@@ -32,7 +32,7 @@ impl PolicyService for Handlers {
         let spec = message.spec.as_ref().and_then(|spec| spec::parse(spec, &mut bad));
         let spec = parsed(bad, spec)?;
         let id = request_id(&caller, &message.request_id, &message);
-        let (reply, policies) = create_policy(&self.store, id, &message.policy_id, &spec).await?;
+        let (reply, policies) = create_policy(&self.writer, id, &message.policy_id, &spec).await?;
         let policy = Some(replied(reply, &policies)?);
         Ok(Response::new(pb::CreatePolicyResponse { policy }))
     }
@@ -44,7 +44,7 @@ impl PolicyService for Handlers {
         let (caller, message, bad) = open(request)?;
         let (policy_id, version) = named(bad, message.policy.as_ref())?;
         let id = request_id(&caller, &message.request_id, &message);
-        let (reply, policies) = publish_policy(&self.store, id, policy_id, version).await?;
+        let (reply, policies) = publish_policy(&self.writer, id, policy_id, version).await?;
         let policy = Some(replied(reply, &policies)?);
         Ok(Response::new(pb::PublishPolicyResponse { policy }))
     }
@@ -56,7 +56,7 @@ impl PolicyService for Handlers {
         let (caller, message, bad) = open(request)?;
         let (policy_id, version) = named(bad, message.policy.as_ref())?;
         let id = request_id(&caller, &message.request_id, &message);
-        let (reply, policies) = retire_policy(&self.store, id, policy_id, version).await?;
+        let (reply, policies) = retire_policy(&self.writer, id, policy_id, version).await?;
         let policy = Some(replied(reply, &policies)?);
         Ok(Response::new(pb::RetirePolicyResponse { policy }))
     }

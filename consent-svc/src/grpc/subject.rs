@@ -4,7 +4,7 @@ use proto::{FieldErrors, consent::v1 as pb};
 
 use super::{deadline, moment, spec, timestamp};
 use crate::{
-    check::Standing,
+    consent::Standing,
     domain::{AgeBand, Attributes, ChangeOption, Decision, Jurisdiction, Reason, Subject, Version},
 };
 
@@ -69,6 +69,8 @@ pub(super) fn reason(decision: &Decision) -> pb::DecisionReason {
         Reason::UnknownSubject => pb::DecisionReason::UnknownSubject,
         Reason::NoPolicy => pb::DecisionReason::NoPolicy,
         Reason::NoReceivingAccount => pb::DecisionReason::NoReceivingAccount,
+        Reason::Erased => pb::DecisionReason::Erased,
+        Reason::LinkedSubject => pb::DecisionReason::LinkedSubject,
     }
 }
 
@@ -78,13 +80,17 @@ pub(super) fn write_answers(
     answers: &[Decision],
 ) -> Vec<pb::PurposeAnswer> {
     let offers = version.into_iter().flat_map(Version::offers);
-    let answers = offers.zip(answers).map(|(offer, answer)| pb::PurposeAnswer {
-        purpose_id: offer.purpose().id.clone(),
+    offers.zip(answers).map(|(offer, answer)| write_answer(&offer.purpose().id, answer)).collect()
+}
+
+/// The answer for one purpose.
+pub(super) fn write_answer(purpose_id: &str, answer: &Decision) -> pb::PurposeAnswer {
+    pb::PurposeAnswer {
+        purpose_id: purpose_id.to_owned(),
         outcome: outcome(answer) as i32,
         reason: reason(answer) as i32,
         valid_until: deadline(answer.valid_until),
-    });
-    answers.collect()
+    }
 }
 
 /// A line of a settings page.

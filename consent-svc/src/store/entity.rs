@@ -12,6 +12,10 @@ pub(super) mod subject {
         pub(crate) revision: i64,
         /// See `state.rs`.
         pub(crate) state: Vec<u8>,
+        /// The ids of linked accounts, joined by commas, for reads; the state has them too.
+        pub(crate) linked: Option<String>,
+        /// When the clock alone will next change an answer.
+        pub(crate) due_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -33,7 +37,27 @@ pub(super) mod event {
         pub(crate) revision: i64,
         /// See `history.rs`.
         pub(crate) content: Vec<u8>,
-        pub(crate) digest: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod feed {
+    use sea_orm::entity::prelude::*;
+
+    /// An entry of the feed. Only ever appended, and forgotten after some time.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "feed")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) position: i64,
+        pub(crate) subject_id: Option<String>,
+        pub(crate) kind: i64,
+        pub(crate) revision: i64,
+        pub(crate) recorded_at: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -9,7 +9,7 @@ use super::{
     unreadable,
 };
 use crate::domain::{
-    Attributes, Event, EventContent, Evidence, Jurisdiction, Moment, PolicyNumber,
+    Attributes, Decider, Event, EventContent, Evidence, Jurisdiction, Moment, PolicyNumber,
 };
 
 /// The kinds as they stand in rows. Never renumbered.
@@ -19,6 +19,12 @@ mod kind {
     pub(super) const DECISION_RECORDED: u32 = 3;
     pub(super) const WITHDRAWN: u32 = 4;
     pub(super) const OBJECTION_SIGNAL_SET: u32 = 5;
+    pub(super) const LINKED: u32 = 6;
+    pub(super) const UNLINKED: u32 = 7;
+    pub(super) const GUARDIAN_SET: u32 = 8;
+    pub(super) const WARDS_SET: u32 = 9;
+    pub(super) const ERASED: u32 = 10;
+    pub(super) const ERASED_CONTENT: u32 = 11;
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -57,6 +63,18 @@ struct EventRow {
     withdrawn: Vec<u32>,
     #[prost(bool, tag = "16")]
     objects: bool,
+    /// Who decided.
+    #[prost(uint32, tag = "17")]
+    by: u32,
+    /// The guardian who decided, or who was set.
+    #[prost(string, optional, tag = "18")]
+    guardian: Option<String>,
+    /// The others that are linked, or the wards.
+    #[prost(string, repeated, tag = "19")]
+    others: Vec<String>,
+    /// Of an erased event: the digest of what it was.
+    #[prost(bytes = "vec", tag = "20")]
+    content_digest: Vec<u8>,
 }
 
 /// The bytes of an event.
@@ -79,7 +97,7 @@ pub(super) fn encode(content: &EventContent, occurred_at: Moment, recorded_at: M
             row.policy = policy.0;
             row.notice = u32::from(*notice);
         }
-        EventContent::DecisionRecorded { policy, choices, evidence } => {
+        EventContent::DecisionRecorded { policy, choices, by, guardian, evidence } => {
             row.kind = kind::DECISION_RECORDED;
             row.policy = policy.0;
             let chosen = |yes: bool| {
@@ -92,6 +110,8 @@ pub(super) fn encode(content: &EventContent, occurred_at: Moment, recorded_at: M
             row.locale.clone_from(&evidence.locale);
             row.client.clone_from(&evidence.client);
             row.notice = u32::from(evidence.notice);
+            row.by = encode_decider(*by);
+            row.guardian.clone_from(guardian);
         }
         EventContent::Withdrawn { purposes } => {
             row.kind = kind::WITHDRAWN;
@@ -102,12 +122,33 @@ pub(super) fn encode(content: &EventContent, occurred_at: Moment, recorded_at: M
             row.kind = kind::OBJECTION_SIGNAL_SET;
             row.objects = *objects;
         }
+        EventContent::Linked { with } => {
+            row.kind = kind::LINKED;
+            row.others.clone_from(with);
+        }
+        EventContent::Unlinked { with } => {
+            row.kind = kind::UNLINKED;
+            row.others.clone_from(with);
+        }
+        EventContent::GuardianSet { guardian } => {
+            row.kind = kind::GUARDIAN_SET;
+            row.guardian.clone_from(guardian);
+        }
+        EventContent::WardsSet { wards } => {
+            row.kind = kind::WARDS_SET;
+            row.others.clone_from(wards);
+        }
+        EventContent::Erased => row.kind = kind::ERASED,
+        EventContent::ErasedContent { content_digest } => {
+            row.kind = kind::ERASED_CONTENT;
+            row.content_digest = content_digest.to_vec();
+        }
     }
     row.encode_to_vec()
 }
 
 /// The event in these bytes.
-pub(super) fn decode(revision: u64, content: &[u8], digest: &[u8]) -> Result<Event, StoreError> {
+pub(crate) fn decode(revision: u64, content: &[u8], digest: &[u8]) -> Result<Event, StoreError> {
     let row = EventRow::decode(content).map_err(|_| unreadable("event"))?;
     let place = |place: u32| u16::try_from(place).map_err(|_| unreadable("event"));
     let policy = PolicyNumber(row.policy);
@@ -135,7 +176,8 @@ pub(super) fn decode(revision: u64, content: &[u8], digest: &[u8]) -> Result<Eve
                 notice: place(row.notice)?,
                 client: row.client,
             };
-            EventContent::DecisionRecorded { policy, choices, evidence }
+            let by = decode_decider(row.by)?;
+            EventContent::DecisionRecorded { policy, choices, by, guardian: row.guardian, evidence }
         }
         kind::WITHDRAWN => {
             let pairs = row.withdrawn.chunks_exact(2);
@@ -143,37 +185,79 @@ pub(super) fn decode(revision: u64, content: &[u8], digest: &[u8]) -> Result<Eve
             EventContent::Withdrawn { purposes: purposes.collect::<Result<_, StoreError>>()? }
         }
         kind::OBJECTION_SIGNAL_SET => EventContent::ObjectionSignalSet { objects: row.objects },
+        kind::LINKED => EventContent::Linked { with: row.others },
+        kind::UNLINKED => EventContent::Unlinked { with: row.others },
+        kind::GUARDIAN_SET => EventContent::GuardianSet { guardian: row.guardian },
+        kind::WARDS_SET => EventContent::WardsSet { wards: row.others },
+        kind::ERASED => EventContent::Erased,
+        kind::ERASED_CONTENT => {
+            let content_digest = row.content_digest.try_into().map_err(|_| unreadable("event"))?;
+            EventContent::ErasedContent { content_digest }
+        }
         _ => return Err(unreadable("event")),
     };
     let digest = digest.try_into().map_err(|_| unreadable("event"))?;
     Ok(Event { revision, occurred_at, recorded_at, content, digest })
 }
 
-/// What an event's digest covers.
-pub(super) struct Link<'a> {
-    /// The digest of the subject's previous event; zeros before the first.
-    pub(super) previous: &'a [u8; 32],
-    /// The subject's salt.
-    pub(super) salt: &'a [u8; 16],
-    /// Whose event it is.
-    pub(super) subject_id: &'a str,
-    /// The subject's revision after it.
-    pub(super) revision: u64,
-    /// Its bytes.
-    pub(super) content: &'a [u8],
-}
-
-impl Link<'_> {
-    /// SHA-256 over all of it, every part of fixed length or preceded by its length.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(b"assent consent event v1\0");
-        hash.update(self.previous);
-        hash.update(self.salt);
-        hash.update((self.subject_id.len() as u64).to_be_bytes());
-        hash.update(self.subject_id);
-        hash.update(self.revision.to_be_bytes());
-        hash.update(self.content);
-        hash.finalize().into()
+fn encode_decider(by: Decider) -> u32 {
+    match by {
+        Decider::Adult => 0,
+        Decider::Child => 1,
+        Decider::Guardian => 2,
     }
 }
+
+fn decode_decider(number: u32) -> Result<Decider, StoreError> {
+    match number {
+        0 => Ok(Decider::Adult),
+        1 => Ok(Decider::Child),
+        2 => Ok(Decider::Guardian),
+        _ => Err(unreadable("event")),
+    }
+}
+
+/// The salt of one event's digest, from its subject's. A receipt shows it to whoever holds the
+/// receipt, for good: it opens that event's digest and no other's, so that what is left of the
+/// others after an erasure stays unreadable even to somebody who kept one receipt.
+pub(crate) fn event_salt(subject_salt: &[u8; 16], revision: u64) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update(b"assent consent salt v1\0");
+    hash.update(subject_salt);
+    hash.update(revision.to_be_bytes());
+    let mut salt = [0; 16];
+    salt.copy_from_slice(&hash.finalize()[..16]);
+    salt
+}
+
+/// The digest of an event's bytes: every part of fixed length or preceded by its length. The salt
+/// is the event's, see [`event_salt`]; the subject's salt is zeros for the event that erases the
+/// subject, since it is destroyed with what it protected.
+pub(crate) fn content_digest(salt: &[u8; 16], subject_id: &str, content: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"assent consent content v1\0");
+    hash.update(salt);
+    hash.update((subject_id.len() as u64).to_be_bytes());
+    hash.update(subject_id);
+    hash.update(content);
+    hash.finalize().into()
+}
+
+/// An event's digest: chained to that of the subject's previous event (zeros before the first),
+/// and over the content by way of its digest alone, so that the chain can still be verified when
+/// the content was erased.
+pub(crate) fn chain_digest(
+    previous: &[u8; 32],
+    revision: u64,
+    content_digest: &[u8; 32],
+) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"assent consent event v1\0");
+    hash.update(previous);
+    hash.update(revision.to_be_bytes());
+    hash.update(content_digest);
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

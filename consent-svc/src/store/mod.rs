@@ -4,84 +4,119 @@
 //! |---|---|
 //! | `subject` | a subject's whole state, encoded: a check is one read by primary key |
 //! | `event` | what happened to a subject, appended, chained by digests |
+//! | `feed`, `feed_head` | what changed anybody's answers, in order; how far that goes |
+//! | `due_scan` | how far deadlines have been computed anew after a change of policies |
+//! | `erasure`, `erasure_follower` | who was erased, and which followers have done the same |
 //! | `policy` | a policy version |
 //! | `policy_epoch` | one row, counted up with every change of policies |
 //! | `request` | what was answered to a write, so that it can be answered again |
+//! | `fence` | a subject whose answers are about to change |
+//! | `cache_primary` | a Redis primary, and the generation of keys that is valid there |
 //!
 //! The policy set is kept in memory, under its epoch. Every read of a subject reads the epoch in
 //! the same statement, and is answered only with the set of that epoch, so no replica ever
 //! evaluates with policies that were outdated when it looked.
 
+mod apply;
+mod due;
 mod entity;
+mod erasure;
+mod events;
+mod feed;
+mod fence;
+mod generation;
 mod history;
+mod load;
 mod migration;
 mod policies;
 mod read;
 mod reply;
 mod request;
+mod rows;
+mod sql;
 mod state;
-mod write;
+mod time;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use sea_orm::DatabaseConnection;
-use tokio_util::sync::CancellationToken;
-
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
 use service_kit::{
     context::Context,
     store::{self, StoreConfig, StoreError},
 };
+use tokio::sync::Notify;
 
-pub(crate) use policies::Alteration;
-pub(crate) use read::Known;
+pub(crate) use apply::{Applied, Change, Command, Guard, Outcome, Scene};
+pub(crate) use erasure::Erasure;
+pub(crate) use events::{History, Proof};
+pub(crate) use feed::{Fed, Kind};
+pub(crate) use fence::Token;
+pub(crate) use history::{chain_digest, content_digest, decode as decode_event};
+pub(crate) use policies::{Alteration, PolicyRule};
+pub(crate) use read::Reading;
 pub(crate) use reply::{PolicyReply, Reply};
 pub(crate) use request::RequestId;
-pub use write::WriterConfig;
-pub(crate) use write::{Change, Command, Outcome, Scene};
 
-use crate::domain::{Moment, Policies};
-
-/// How often requests that are old enough are forgotten.
-const FORGET_EVERY: Duration = Duration::from_mins(1);
+use crate::{
+    config::ConsentConfig,
+    domain::{Interval, Moment, Policies},
+};
+use time::DatabaseTime;
 
 /// Subjects, events, policies. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
     shared: Arc<Shared>,
-    lanes: Arc<[write::Lane]>,
+    loads: load::Loads,
+    cursor_key: Arc<[u8]>,
 }
 
 struct Shared {
     db: DatabaseConnection,
-    clock: service_kit::clock::Clock,
+    /// For fences, whose commits need not wait for the disk.
+    fences: DatabaseConnection,
+    time: DatabaseTime,
     policies: ArcSwap<Policies>,
+    /// Who must erase what is erased here.
+    followers: Vec<String>,
+    feed_grew: Notify,
 }
 
 impl Store {
-    /// Opens the store of a running service: its writers run until the service has drained.
-    pub(crate) async fn open(
-        ctx: &Context,
-        config: &StoreConfig,
-        writers: &WriterConfig,
-        request_retention: Duration,
-    ) -> Result<Self, StoreError> {
-        let db = store::connect(config).await?;
+    /// Opens the store of a running service.
+    pub(crate) async fn open(ctx: &Context, config: &ConsentConfig) -> Result<Self, StoreError> {
+        // What is kept in the process must not be changed behind its back.
+        let alone = StoreConfig { exclusive: true, ..config.store.clone() };
+        let db = store::connect(&alone).await?;
         store::check_schema::<migration::Migrator>(&db).await?;
+        // For an erasure after which the process died.
+        scrub(&db).await?;
         let probe = db.clone();
         ctx.readiness.require("store", move || {
             let db = probe.clone();
             async move { store::ping(&db).await }
         });
+        let remote = db.get_database_backend() == DbBackend::Postgres;
+        let fences = if remote && !config.cache.redis.is_empty() {
+            let no_waiting = StoreConfig { asynchronous_commit: true, ..config.store.clone() };
+            store::connect(&no_waiting).await?
+        } else {
+            db.clone()
+        };
+        let cursor_key = feed::cursor_key(&db).await?.into();
         let shared = Arc::new(Shared {
             db,
-            clock: ctx.clock.clone(),
+            fences,
+            time: DatabaseTime::new(ctx.clock.clone(), remote),
             // An epoch that no database has: the first read loads the policies.
             policies: ArcSwap::from_pointee(Policies::new(-1, Vec::new())),
+            followers: config.followers.clone(),
+            feed_grew: Notify::new(),
         });
-        let lanes = write::start(ctx, &shared, writers);
-        ctx.spawn("old requests", forget(shared.clone(), request_retention, ctx.shutdown.clone()));
-        Ok(Self { shared, lanes })
+        let readers = if remote { config.readers } else { 1 };
+        let loads = load::start(ctx, &shared, readers);
+        Ok(Self { shared, loads, cursor_key })
     }
 
     /// Brings the schema up to date.
@@ -90,28 +125,67 @@ impl Store {
         store::migrate::<migration::Migrator>(&db).await?;
         Ok(db.close().await?)
     }
+
+    /// Whether other processes may share the database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.db.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// What time it is for the database, as well as that is known.
+    pub(crate) fn now(&self) -> Interval {
+        self.shared.time.now()
+    }
+
+    /// What seals the cursors of this store's feed.
+    pub(crate) fn cursor_key(&self) -> &[u8] {
+        &self.cursor_key
+    }
+
+    /// Waits until this process has appended to the feed.
+    pub(crate) async fn feed_growth(&self) {
+        self.shared.feed_grew.notified().await;
+    }
+
+    fn feed_grew(&self) {
+        self.shared.feed_grew.notify_waiters();
+    }
+
+    /// SQLite: moves what was written into the file itself and empties the log of it, in which pages
+    /// stand as they were. What was overwritten or deleted is nowhere after this.
+    pub(crate) async fn scrub(&self) -> Result<(), StoreError> {
+        scrub(&self.shared.db).await
+    }
+
+    /// Forgets requests that were recorded longer ago than this.
+    pub(crate) async fn forget_requests(&self, retention: Duration) -> Result<(), StoreError> {
+        request::forget(&self.shared.db, self.ago(retention)).await
+    }
+
+    /// Forgets entries of the feed that were recorded longer ago than this.
+    pub(crate) async fn forget_feed(&self, retention: Duration) -> Result<(), StoreError> {
+        self.purge_feed(self.ago(retention)).await
+    }
+
+    fn ago(&self, span: Duration) -> Moment {
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Moment::from_millis(self.now().earliest.millis().saturating_sub(millis))
+    }
+}
+
+async fn scrub(db: &DatabaseConnection) -> Result<(), StoreError> {
+    if db.get_database_backend() == DbBackend::Sqlite {
+        db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+    }
+    Ok(())
 }
 
 impl Shared {
-    fn now(&self) -> Moment {
-        Moment::from_millis(self.clock.now().get())
+    /// The time of a transaction.
+    fn now(&self, header: &apply::Header) -> Moment {
+        if self.time.is_remote() { header.now } else { self.time.local() }
     }
 }
 
 fn unreadable(what: &str) -> StoreError {
     StoreError::Other(format!("a row of {what} cannot be read"))
-}
-
-/// Forgets old requests now and then, until `shutdown`.
-async fn forget(shared: Arc<Shared>, retention: Duration, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = shared.clock.sleep(FORGET_EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-        let before = Moment::from_millis(shared.clock.now().minus(retention).get());
-        if let Err(error) = request::forget(&shared.db, before).await {
-            tracing::warn!(%error, "old requests could not be forgotten");
-        }
-    }
 }

@@ -6,12 +6,14 @@ use sea_orm::{
 use service_kit::store::{StoreError, Tx, transaction};
 
 use super::{
-    Reply, RequestId, Store,
+    Reply, RequestId, Store, apply, due,
     entity::{policy, request},
+    feed, generation,
     reply::{self, PolicyReply, decode_policy_state, encode_policy_state},
     request as requests, unreadable,
 };
 use crate::{
+    cache::Row,
     domain::{Moment, Policies, Policy, PolicyNumber, Spec},
     error::Error,
 };
@@ -25,17 +27,24 @@ pub(crate) enum Alteration {
     State(Policy),
 }
 
+/// Makes an alteration of the policies.
+pub(crate) type PolicyRule =
+    Box<dyn Fn(&Policies, Moment) -> Result<Alteration, Error> + Send + Sync>;
+
 impl Store {
     /// Alters the policies by what `rule` makes of them, once per request id. All replicas use
     /// the altered set for whatever they begin to read after this returns: the epoch is counted
     /// up in the same transaction, first, so that such writes take their turn.
+    ///
+    /// `closed`: the rows of a cache that was closed for this; if one was opened meanwhile, nothing
+    /// is done and nothing is returned. Drafts change no answer and need none closed.
     pub(crate) async fn alter_policies(
         &self,
         request: RequestId,
-        rule: impl Fn(&Policies, Moment) -> Result<Alteration, Error> + Send + Sync,
-    ) -> Result<(PolicyReply, std::sync::Arc<Policies>), Error> {
-        let rule = &rule;
-        let work = |tx: Tx| async move { self.altering(&tx, request, rule).await };
+        rule: &PolicyRule,
+        closed: &[Row],
+    ) -> Result<Option<(PolicyReply, std::sync::Arc<Policies>)>, Error> {
+        let work = |tx: Tx| async move { self.altering(&tx, request, rule, closed).await };
         let altered = match transaction(&self.shared.db, "alter_policies", work).await {
             // The same request at the same instant from another replica: it is known by now.
             Err(Error::Store(StoreError::Duplicate(_))) => {
@@ -43,16 +52,34 @@ impl Store {
             }
             altered => altered?,
         };
+        let Some(altered) = altered else { return Ok(None) };
+        self.feed_grew();
         let policies = self.policies().await?;
-        Ok((altered, policies))
+        Ok(Some((altered, policies)))
+    }
+
+    /// What [`Store::alter_policies`] would fail with, or what it answered to this request before.
+    pub(crate) async fn rehearse_policies(
+        &self,
+        request: RequestId,
+        rule: &PolicyRule,
+    ) -> Result<Option<(PolicyReply, std::sync::Arc<Policies>)>, Error> {
+        let policies = self.policies().await?;
+        let before = requests::find(&self.shared.db, &[request]).await?;
+        if let Some((_, content, reply)) = before.first() {
+            let reply = request.replay(content, reply)?;
+            return Ok(reply.policy.map(|reply| (reply, policies)));
+        }
+        rule(&policies, self.now().earliest).map(|_| None)
     }
 
     async fn altering(
         &self,
         tx: &DatabaseTransaction,
         request: RequestId,
-        rule: &(impl Fn(&Policies, Moment) -> Result<Alteration, Error> + Send + Sync),
-    ) -> Result<PolicyReply, Error> {
+        rule: &PolicyRule,
+        closed: &[Row],
+    ) -> Result<Option<PolicyReply>, Error> {
         let backend = tx.get_database_backend();
         let next = "UPDATE policy_epoch SET value = value + 1";
         let store = StoreError::from;
@@ -60,10 +87,15 @@ impl Store {
         let before = requests::find(tx, &[request]).await?;
         if let Some((_, content, reply)) = before.first() {
             let reply = request.replay(content, reply)?;
-            return reply.policy.ok_or(Error::RequestIdReused);
+            return reply.policy.map(Some).ok_or(Error::RequestIdReused);
+        }
+        if !generation::renew(tx, closed).await? {
+            return Ok(None);
         }
         let policies = load(tx).await?;
-        let now = self.shared.now();
+        let header = apply::header(tx).await?;
+        let now = self.shared.now(&header);
+        let mut changes = Vec::new();
         let altered = match rule(&policies, now)? {
             Alteration::Draft(draft) => {
                 let highest = policies.versions().last().map_or(0, |last| last.policy.number.0);
@@ -74,16 +106,26 @@ impl Store {
                     .map_err(store)?;
                 draft
             }
+            // As every other write, and more so: it changes everyone's answers.
+            Alteration::State(_) if header.cached && closed.is_empty() => {
+                return Err(apply::without_cache().into());
+            }
             Alteration::State(altered) => {
                 row(&altered)?.update(tx).await.map_err(store)?;
+                due::begin_scan(tx, now).await?;
+                changes = vec![feed::Entry::policies()];
                 altered
             }
         };
         let policy = PolicyReply { number: altered.number, state: altered.state };
         let reply = Reply { policy: Some(policy), ..Reply::default() };
         let remembered = requests::row(request, now, reply::encode(&reply, None));
-        request::Entity::insert(remembered).exec_without_returning(tx).await.map_err(store)?;
-        Ok(policy)
+        request::Entity::insert(requests::active(remembered))
+            .exec_without_returning(tx)
+            .await
+            .map_err(store)?;
+        feed::append(tx, changes, now).await?;
+        Ok(Some(policy))
     }
 }
 

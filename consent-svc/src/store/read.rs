@@ -1,12 +1,12 @@
-//! Reading subjects and their events, with the policies of the same instant.
+//! Reading subjects, with the policies of the same instant.
 
 use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use service_kit::store::StoreError;
 
-use super::{Shared, Store, history, state, unreadable};
-use crate::domain::{Event, Policies, Subject};
+use super::{Shared, Store, sql, state, unreadable};
+use crate::domain::{Person, Policies, Subject};
 
 /// A subject as read.
 #[derive(Debug, Clone)]
@@ -15,6 +15,43 @@ pub(crate) struct Known {
     pub(crate) revision: u64,
     /// The subject.
     pub(crate) subject: Subject,
+    /// Whether a write that may change its answers is under way: they must not be kept.
+    pub(crate) fenced: bool,
+}
+
+/// Subjects and those that are linked to them, at one instant.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub(crate) policies: Arc<Policies>,
+    known: HashMap<String, Known>,
+}
+
+impl Reading {
+    /// What is known of a subject that was asked for.
+    pub(crate) fn known(&self, subject_id: &str) -> Option<&Known> {
+        self.known.get(subject_id)
+    }
+
+    /// The revisions of a subject and of those that are linked to it.
+    pub(crate) fn revisions(&self, subject_id: &str) -> Vec<u64> {
+        let known = self.known.get(subject_id);
+        let linked = known.iter().flat_map(|known| &known.subject.linked);
+        let others = linked.filter_map(|other| self.known.get(other));
+        known.into_iter().chain(others).map(|known| known.revision).collect()
+    }
+
+    /// Hands over the person whose account this is.
+    pub(crate) fn with_person<T>(&self, subject_id: &str, with: impl FnOnce(Person<'_>) -> T) -> T {
+        let subject = self.known.get(subject_id).map(|known| &known.subject);
+        match subject {
+            Some(subject) if !subject.linked.is_empty() => {
+                let others = subject.linked.iter().filter_map(|other| self.known.get(other));
+                let linked: Vec<&Subject> = others.map(|other| &other.subject).collect();
+                with(Person { subject: Some(subject), linked: &linked })
+            }
+            _ => with(Person { subject, linked: &[] }),
+        }
+    }
 }
 
 /// How often a read is repeated because policies changed meanwhile. They change a few times a year.
@@ -23,93 +60,56 @@ const ATTEMPTS: usize = 8;
 impl Store {
     /// The policies in force.
     pub(crate) async fn policies(&self) -> Result<Arc<Policies>, StoreError> {
-        let sql = "SELECT value AS epoch FROM policy_epoch";
-        Ok(self.consistent(sql, &[]).await?.0)
+        let text = "SELECT value AS epoch FROM policy_epoch";
+        Ok(self.shared.consistent(text, &[]).await?.0)
     }
 
-    /// A subject, and the policies at the same instant.
-    pub(crate) async fn subject(
-        &self,
-        subject_id: &str,
-    ) -> Result<(Arc<Policies>, Option<Known>), StoreError> {
-        let sql = "SELECT e.value AS epoch, s.subject_id, s.revision, s.state \
-                   FROM policy_epoch e LEFT JOIN subject s ON s.subject_id = $1";
-        let (policies, rows) = self.consistent(sql, &[subject_id.into()]).await?;
-        let known = rows.first().map(known).transpose()?.flatten();
-        Ok((policies, known.map(|(_, known)| known)))
+    /// The policies that were in force when the store was last read.
+    pub(crate) fn policies_at_hand(&self) -> Arc<Policies> {
+        self.shared.policies.load_full()
     }
 
-    /// Many subjects by id, and the policies at the same instant. One statement, however many.
-    /// Ids are of the contract's syntax: in particular they hold no commas and no quotes.
-    pub(crate) async fn subjects(
-        &self,
-        ids: &[String],
-    ) -> Result<(Arc<Policies>, HashMap<String, Known>), StoreError> {
-        let backend = self.shared.db.get_database_backend();
-        let sql = format!(
-            "SELECT e.value AS epoch, s.subject_id, s.revision, s.state \
-             FROM policy_epoch e LEFT JOIN subject s ON s.subject_id {}",
-            among(backend)
-        );
-        let (policies, rows) = self.consistent(&sql, &[list(backend, ids)]).await?;
+    /// Many subjects, by their ids. One statement, however many, that begins after this is called.
+    pub(crate) async fn read_many(&self, ids: &[impl AsRef<str>]) -> Result<Reading, StoreError> {
+        self.shared.read(ids).await
+    }
+}
+
+impl Shared {
+    pub(super) async fn read(&self, ids: &[impl AsRef<str>]) -> Result<Reading, StoreError> {
+        let backend = self.db.get_database_backend();
+        let text = match backend {
+            DbBackend::Postgres => POSTGRES,
+            _ => SQLITE,
+        };
+        let (policies, rows) = self.consistent(text, &[sql::list(backend, ids)]).await?;
         let known = rows.iter().filter_map(|row| known(row).transpose());
-        Ok((policies, known.collect::<Result<_, _>>()?))
-    }
-
-    /// A subject's events after a revision, oldest first; nothing for an unknown subject.
-    pub(crate) async fn events(
-        &self,
-        subject_id: &str,
-        after: u64,
-        limit: u32,
-    ) -> Result<(Arc<Policies>, Option<Vec<Event>>), StoreError> {
-        let sql = "SELECT p.value AS epoch, s.subject_id, e.revision, e.content, e.digest \
-                   FROM policy_epoch p \
-                   LEFT JOIN subject s ON s.subject_id = $1 \
-                   LEFT JOIN event e ON e.subject_id = s.subject_id AND e.revision > $2 \
-                   ORDER BY e.revision LIMIT $3";
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let arguments = [subject_id.into(), after.into(), i64::from(limit).into()];
-        let (policies, rows) = self.consistent(sql, &arguments).await?;
-        let Some(first) = rows.first() else { return Ok((policies, None)) };
-        if first.try_get::<Option<String>>("", "subject_id")?.is_none() {
-            return Ok((policies, None));
-        }
-        let mut events = Vec::new();
-        for row in &rows {
-            let Some(revision) = row.try_get::<Option<i64>>("", "revision")? else { continue };
-            let content: Vec<u8> = row.try_get("", "content")?;
-            let digest: Vec<u8> = row.try_get("", "digest")?;
-            events.push(history::decode(revision_of(revision)?, &content, &digest)?);
-        }
-        Ok((policies, Some(events)))
+        Ok(Reading { policies, known: known.collect::<Result<_, _>>()? })
     }
 
     /// Runs a query of which every row carries the epoch, until its rows and the policies that
     /// are at hand are of one epoch.
-    async fn consistent(
+    pub(super) async fn consistent(
         &self,
-        sql: &str,
+        text: &str,
         arguments: &[Value],
     ) -> Result<(Arc<Policies>, Vec<QueryResult>), StoreError> {
-        let db = &self.shared.db;
+        let db = &self.db;
         for _ in 0..ATTEMPTS {
             let arguments = arguments.iter().cloned();
             let statement =
-                Statement::from_sql_and_values(db.get_database_backend(), sql, arguments);
+                Statement::from_sql_and_values(db.get_database_backend(), text, arguments);
             let rows = db.query_all_raw(statement).await?;
             let epoch = rows.first().ok_or_else(|| unreadable("policy_epoch"))?;
             let epoch: i64 = epoch.try_get("", "epoch")?;
-            let policies = self.shared.policies_since(db, epoch).await?;
+            let policies = self.policies_since(db, epoch).await?;
             if policies.epoch() == epoch {
                 return Ok((policies, rows));
             }
         }
         Err(StoreError::Conflict("the policies kept changing".to_owned()))
     }
-}
 
-impl Shared {
     /// The policies of this epoch, or of a later one.
     pub(super) async fn policies_since(
         &self,
@@ -129,23 +129,47 @@ impl Shared {
     }
 }
 
-/// "is in the list bound as $1". A list is one value, so that the statement is the same for
-/// every length and is prepared once.
-pub(super) fn among(backend: DbBackend) -> &'static str {
-    match backend {
-        DbBackend::Postgres => "= ANY(string_to_array($1, ','))",
-        _ => "IN (SELECT value FROM json_each($1))",
-    }
-}
+/// A fence on a subject covers what is linked to it: whoever changes one of them fences all.
+const POSTGRES: &str = "
+WITH asked AS MATERIALIZED (
+  SELECT subject_id, revision, state, linked FROM subject
+  WHERE subject_id = ANY(string_to_array($1, ','))
+)
+SELECT e.value AS epoch, r.subject_id, r.revision, r.state, r.fenced
+FROM policy_epoch e LEFT JOIN (
+  SELECT subject_id, revision, state,
+    EXISTS (SELECT 1 FROM fence f WHERE f.subject_id = asked.subject_id) AS fenced
+  FROM asked
+  UNION ALL
+  SELECT o.subject_id, o.revision, o.state, true
+  FROM (
+    SELECT DISTINCT unnest(string_to_array(linked, ',')) AS subject_id FROM asked
+    WHERE linked IS NOT NULL
+  ) l
+  JOIN subject o ON o.subject_id = l.subject_id
+  WHERE NOT EXISTS (SELECT 1 FROM asked a WHERE a.subject_id = l.subject_id)
+) r ON true
+";
 
-/// A list of ids as that one value.
-pub(super) fn list(backend: DbBackend, ids: &[impl AsRef<str>]) -> Value {
-    let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
-    match backend {
-        DbBackend::Postgres => ids.join(",").into(),
-        _ => format!("[\"{}\"]", ids.join("\",\"")).into(),
-    }
-}
+const SQLITE: &str = "
+WITH asked AS MATERIALIZED (
+  SELECT subject_id, revision, state, linked FROM subject
+  WHERE subject_id IN (SELECT value FROM json_each($1))
+)
+SELECT e.value AS epoch, r.subject_id, r.revision, r.state, r.fenced
+FROM policy_epoch e LEFT JOIN (
+  SELECT subject_id, revision, state, false AS fenced FROM asked
+  UNION ALL
+  SELECT o.subject_id, o.revision, o.state, true
+  FROM (
+    SELECT DISTINCT j.value AS subject_id
+    FROM asked, json_each('[\"' || replace(linked, ',', '\",\"') || '\"]') j
+    WHERE linked IS NOT NULL
+  ) l
+  JOIN subject o ON o.subject_id = l.subject_id
+  WHERE l.subject_id NOT IN (SELECT subject_id FROM asked)
+) r ON true
+";
 
 pub(super) fn revision_of(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| unreadable("revision"))
@@ -157,5 +181,7 @@ fn known(row: &QueryResult) -> Result<Option<(String, Known)>, StoreError> {
     };
     let revision = revision_of(row.try_get("", "revision")?)?;
     let state: Vec<u8> = row.try_get("", "state")?;
-    Ok(Some((subject_id, Known { revision, subject: state::decode(&state)?.subject })))
+    let fenced = row.try_get("", "fenced")?;
+    let subject = state::decode(&state)?.subject;
+    Ok(Some((subject_id, Known { revision, subject, fenced })))
 }

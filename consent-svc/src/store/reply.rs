@@ -1,5 +1,5 @@
 //! What was answered to a write, as bytes: enough to answer the same again, beside the request,
-//! which comes again with the same content.
+//! which comes again with the same content. Nothing in it describes a person: it outlives an erasure.
 
 use prost::Message;
 use service_kit::store::StoreError;
@@ -7,7 +7,8 @@ use service_kit::store::StoreError;
 use super::unreadable;
 use crate::domain::{Decision, Event, Moment, PolicyNumber, PolicyState, Reason};
 
-/// What was answered to a write. Each use case fills in what its answer needs.
+/// What was answered to a write. Each use case fills in what its answer needs. Nothing that would
+/// have to go when a subject is erased: replies are not found by their subjects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     /// The subject's revision after the write.
@@ -20,6 +21,8 @@ pub(crate) struct Reply {
     pub(crate) accept_until: Option<Moment>,
     /// The answers for a policy's purposes, in its order.
     pub(crate) answers: Vec<Decision>,
+    /// All accounts that are linked after the write.
+    pub(crate) subject_ids: Vec<String>,
     /// A policy version as it was after the write.
     pub(crate) policy: Option<PolicyReply>,
 }
@@ -54,27 +57,11 @@ struct ReplyRow {
     policy: u32,
     #[prost(uint32, tag = "8")]
     policy_state: u32,
+    #[prost(string, repeated, tag = "9")]
+    subject_ids: Vec<String>,
 }
 
 const YES: u8 = 0x80;
-
-/// The reasons as they stand in rows. Never reordered, only added to.
-const REASONS: [Reason; 14] = [
-    Reason::Explicit,
-    Reason::DefaultAfterLapse,
-    Reason::NoticeServed,
-    Reason::WindowPending,
-    Reason::NoticeNotServed,
-    Reason::NotAsked,
-    Reason::Withdrawn,
-    Reason::Expired,
-    Reason::PrerequisiteDenied,
-    Reason::ObjectionSignal,
-    Reason::GuardianRequired,
-    Reason::UnknownSubject,
-    Reason::NoPolicy,
-    Reason::NoReceivingAccount,
-];
 
 pub(super) fn encode_policy_state(state: PolicyState) -> u32 {
     match state {
@@ -94,10 +81,7 @@ pub(super) fn decode_policy_state(number: u32) -> Result<PolicyState, StoreError
 }
 
 pub(super) fn encode(reply: &Reply, event_digest: Option<&[u8; 32]>) -> Vec<u8> {
-    let answer = |answer: &Decision| {
-        let reason = REASONS.iter().position(|reason| *reason == answer.reason).unwrap_or_default();
-        u8::try_from(reason).unwrap_or_default() | if answer.granted { YES } else { 0 }
-    };
+    let answer = |answer: &Decision| answer.reason.code() | if answer.granted { YES } else { 0 };
     let deadlines = (0_i64..).zip(&reply.answers);
     let deadlines =
         deadlines.filter_map(|(place, answer)| Some([place, answer.valid_until?.millis()]));
@@ -110,6 +94,7 @@ pub(super) fn encode(reply: &Reply, event_digest: Option<&[u8; 32]>) -> Vec<u8> 
         deadlines: deadlines.flatten().collect(),
         policy: reply.policy.map_or(0, |policy| policy.number.0),
         policy_state: reply.policy.map_or(0, |policy| encode_policy_state(policy.state)),
+        subject_ids: reply.subject_ids.clone(),
     }
     .encode_to_vec()
 }
@@ -117,8 +102,8 @@ pub(super) fn encode(reply: &Reply, event_digest: Option<&[u8; 32]>) -> Vec<u8> 
 pub(super) fn decode(bytes: &[u8]) -> Result<Reply, StoreError> {
     let row = ReplyRow::decode(bytes).map_err(|_| unreadable("reply"))?;
     let answer = |byte: &u8| {
-        let reason = REASONS.get(usize::from(byte & !YES)).ok_or_else(|| unreadable("reply"))?;
-        Ok(Decision { granted: byte & YES != 0, reason: *reason, valid_until: None })
+        let reason = Reason::from_code(byte & !YES).ok_or_else(|| unreadable("reply"))?;
+        Ok(Decision { granted: byte & YES != 0, reason, valid_until: None })
     };
     let mut answers: Vec<Decision> =
         row.answers.iter().map(answer).collect::<Result<_, StoreError>>()?;
@@ -142,6 +127,37 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Reply, StoreError> {
         objects: row.objects,
         accept_until: row.accept_until.map(Moment::from_millis),
         answers,
+        subject_ids: row.subject_ids,
         policy,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_reads_as_it_was_written() {
+        let reasons = (0..).map_while(crate::domain::Reason::from_code);
+        let answers = reasons.zip(0..).map(|(reason, at)| Decision {
+            granted: at % 2 == 0,
+            reason,
+            valid_until: (at % 3 == 0).then_some(Moment::from_millis(at)),
+        });
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        let digest = [3; 32];
+        let full = Reply {
+            revision: 7,
+            event_id: Event::id_of(7, &digest),
+            objects: true,
+            accept_until: Some(Moment::from_millis(-1)),
+            answers: answers.collect(),
+            subject_ids: ids(&["a", "b"]),
+            policy: Some(PolicyReply { number: PolicyNumber(3), state: PolicyState::Retired }),
+        };
+        for (reply, digest) in [(full, Some(&digest)), (Reply::default(), None)] {
+            let again = decode(&encode(&reply, digest));
+            assert_eq!(again.map_err(|error| error.to_string()), Ok(reply));
+        }
+    }
 }

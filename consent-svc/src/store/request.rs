@@ -1,6 +1,9 @@
 //! Writes that were sent before.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Set, Value,
+    sea_query::{ArrayType, Expr},
+};
 use service_kit::{auth::Caller, store::StoreError};
 use sha2::{Digest, Sha256};
 
@@ -49,9 +52,16 @@ pub(super) async fn find(
     db: &impl ConnectionTrait,
     ids: &[RequestId],
 ) -> Result<Vec<([u8; BYTES], Vec<u8>, Reply)>, StoreError> {
-    let keys: Vec<Vec<u8>> = ids.iter().map(|id| id.key.to_vec()).collect();
-    let rows =
-        request::Entity::find().filter(request::Column::RequestKey.is_in(keys)).all(db).await?;
+    let keys = ids.iter().map(|id| id.key.to_vec());
+    let find = request::Entity::find();
+    let rows = if db.get_database_backend() == DbBackend::Postgres {
+        // One value, so that the statement is prepared once for all numbers of keys.
+        let keys = keys.map(Value::from).collect();
+        let keys = Value::Array(ArrayType::Bytes, Some(Box::new(keys)));
+        find.filter(Expr::cust_with_values("request_key = ANY($1)", [keys])).all(db).await?
+    } else {
+        find.filter(request::Column::RequestKey.is_in(keys)).all(db).await?
+    };
     let read = rows.into_iter().map(|row| {
         let key = row.request_key.try_into().map_err(|_| super::unreadable("request"))?;
         Ok((key, row.digest, reply::decode(&row.reply)?))
@@ -60,12 +70,22 @@ pub(super) async fn find(
 }
 
 /// The row that remembers a reply.
-pub(super) fn row(id: RequestId, at: Moment, reply: Vec<u8>) -> request::ActiveModel {
+pub(super) fn row(id: RequestId, at: Moment, reply: Vec<u8>) -> request::Model {
+    request::Model {
+        request_key: id.key.to_vec(),
+        digest: id.content.to_vec(),
+        recorded_at: at.millis(),
+        reply,
+    }
+}
+
+/// The row, to be inserted.
+pub(super) fn active(row: request::Model) -> request::ActiveModel {
     request::ActiveModel {
-        request_key: Set(id.key.to_vec()),
-        digest: Set(id.content.to_vec()),
-        recorded_at: Set(at.millis()),
-        reply: Set(reply),
+        request_key: Set(row.request_key),
+        digest: Set(row.digest),
+        recorded_at: Set(row.recorded_at),
+        reply: Set(row.reply),
     }
 }
 

@@ -6,7 +6,8 @@ use service_kit::store::StoreError;
 
 use super::unreadable;
 use crate::domain::{
-    AgeBand, Asked, Attributes, Choice, Jurisdiction, Moment, PolicyNumber, Stance, Subject,
+    AgeBand, Asked, Attributes, Choice, Decider, Jurisdiction, Moment, PolicyNumber, Stance,
+    Subject,
 };
 
 /// A subject with what the store keeps beside it.
@@ -15,8 +16,8 @@ pub(super) struct State {
     pub(super) subject: Subject,
     /// The digest of the latest event.
     pub(super) head: [u8; 32],
-    /// Goes into every digest, so that digests, which outlive an erasure, cannot be reversed by
-    /// guessing what was hashed.
+    /// Goes into the digest of every event's content, so that digests, which outlive an erasure,
+    /// cannot be reversed by guessing what was hashed. Zeros once the subject was erased.
     pub(super) salt: [u8; 16],
 }
 
@@ -40,6 +41,14 @@ struct StateRow {
     head: Vec<u8>,
     #[prost(bytes = "vec", tag = "9")]
     salt: Vec<u8>,
+    #[prost(string, repeated, tag = "10")]
+    linked: Vec<String>,
+    #[prost(string, optional, tag = "11")]
+    guardian: Option<String>,
+    #[prost(string, repeated, tag = "12")]
+    wards: Vec<String>,
+    #[prost(sint64, optional, tag = "13")]
+    erased_at: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -60,13 +69,15 @@ struct ChoicesRow {
     #[prost(sint64, tag = "2")]
     at: i64,
     #[prost(bool, tag = "3")]
-    under_age: bool,
+    by_child: bool,
     #[prost(uint32, repeated, tag = "4")]
     granted: Vec<u32>,
     #[prost(uint32, repeated, tag = "5")]
     refused: Vec<u32>,
     #[prost(uint32, repeated, tag = "6")]
     withdrawn: Vec<u32>,
+    #[prost(bool, tag = "7")]
+    by_guardian: bool,
 }
 
 pub(super) fn encode_age_band(age_band: AgeBand) -> u32 {
@@ -103,6 +114,10 @@ pub(super) fn encode(state: &State) -> Vec<u8> {
         choices: encode_choices(&subject.choices),
         head: state.head.to_vec(),
         salt: state.salt.to_vec(),
+        linked: subject.linked.clone(),
+        guardian: subject.guardian.clone(),
+        wards: subject.wards.clone(),
+        erased_at: subject.erased_at.map(Moment::millis),
     }
     .encode_to_vec()
 }
@@ -111,19 +126,19 @@ fn encode_choices(choices: &[Choice]) -> Vec<ChoicesRow> {
     let mut rows: Vec<ChoicesRow> = Vec::new();
     for choice in choices {
         let (policy, at, index) = (choice.policy.0, choice.at.millis(), u32::from(choice.index));
+        let (by_child, by_guardian) = (choice.by == Decider::Child, choice.by == Decider::Guardian);
         let together = rows.last().is_some_and(|row| {
-            let has = |places: &[u32]| places.contains(&index);
-            (row.policy, row.at, row.under_age) == (policy, at, !choice.of_age)
-                // Within a row the order is lost: two choices about one purpose need two rows.
-                && !(has(&row.granted) || has(&row.refused) || has(&row.withdrawn))
+            (row.policy, row.at) == (policy, at)
+                && (row.by_child, row.by_guardian) == (by_child, by_guardian)
+                // A row lists each yes before each no: what came in another order needs two rows.
+                && match choice.stance {
+                    Stance::Granted => row.refused.is_empty() && row.withdrawn.is_empty(),
+                    Stance::Refused => row.withdrawn.is_empty(),
+                    Stance::Withdrawn => true,
+                }
         });
         if !together {
-            rows.push(ChoicesRow {
-                policy,
-                at,
-                under_age: !choice.of_age,
-                ..ChoicesRow::default()
-            });
+            rows.push(ChoicesRow { policy, at, by_child, by_guardian, ..ChoicesRow::default() });
         }
         if let Some(row) = rows.last_mut() {
             match choice.stance {
@@ -140,6 +155,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<State, StoreError> {
     let row = StateRow::decode(bytes).map_err(|_| unreadable("subject"))?;
     let mut choices = Vec::new();
     for made in &row.choices {
+        let by = match (made.by_child, made.by_guardian) {
+            (_, true) => Decider::Guardian,
+            (true, false) => Decider::Child,
+            (false, false) => Decider::Adult,
+        };
         let stances = [
             (Stance::Granted, &made.granted),
             (Stance::Refused, &made.refused),
@@ -152,7 +172,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<State, StoreError> {
                     index: u16::try_from(*place).map_err(|_| unreadable("subject"))?,
                     stance,
                     at: Moment::from_millis(made.at),
-                    of_age: !made.under_age,
+                    by,
                 });
             }
         }
@@ -174,6 +194,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<State, StoreError> {
             objection_since: row.objection_since.map(Moment::from_millis),
             asked: asked.collect(),
             choices,
+            linked: row.linked,
+            guardian: row.guardian,
+            wards: row.wards,
+            erased_at: row.erased_at.map(Moment::from_millis),
         },
         head: row.head.try_into().map_err(|_| unreadable("subject"))?,
         salt: row.salt.try_into().map_err(|_| unreadable("subject"))?,

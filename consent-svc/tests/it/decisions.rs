@@ -7,7 +7,7 @@ use proto::{
 
 use crate::harness::*;
 
-on_both_stores!(
+on_every_store!(
     the_story,
     in_opt_in_jurisdictions_the_way_out_never_closes,
     where_it_is_closed_it_is_closed,
@@ -161,9 +161,10 @@ async fn everything_wrong_with_a_decision_is_named_at_once(world: World) {
         reason(world.withdraw("lea", &["social.unheard_of"]).await),
         Reason::PurposeNotInPolicy
     );
-    let as_of = Some(at(START));
+    let as_of = Some(at(START + 1));
     let asked = GetConsentRequest { subject_id: "lea".to_owned(), as_of };
-    assert_eq!(reason(world.consent().get_consent(world.app(asked)).await), Reason::MethodUnknown);
+    let refused = violations(world.consent().get_consent(world.app(asked)).await);
+    assert_eq!(refused, (Reason::FieldsInvalid, vec!["as_of".to_owned()]));
 }
 
 async fn policies_that_do_not_ask(world: World) {

@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use consent_svc::{ConsentService, config::ConsentConfig};
+use consent_svc::{
+    ConsentService,
+    config::{CacheConfig, ConsentConfig},
+    receipt::SigningKey,
+};
 use proto::{
     consent::v1::{
         consent_service_client::ConsentServiceClient, policy_service_client::PolicyServiceClient, *,
@@ -17,11 +21,14 @@ use service_kit::{
     auth::Caller,
     boot::{Process, Running, Service},
     clock::{Clock, UnixMillis},
-    config::{Config, Secret, ServerConfig},
+    config::{Config, Secret, ServerConfig, Span},
     store::StoreConfig,
-    test_util::{Postgres, TestKeys},
+    test_util::{Postgres, Redis, TestKeys},
 };
-use tonic::{Request, Status, transport::Channel};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
 use tonic_types::StatusExt as _;
 
 pub(crate) const DAY: i64 = 86_400_000;
@@ -34,7 +41,7 @@ pub(crate) const MESSAGES: &str = "social.messages_from_businesses";
 pub(crate) struct World {
     pub(crate) clock: Clock,
     keys: TestKeys,
-    config: ConsentConfig,
+    pub(crate) config: ConsentConfig,
     process: Process,
     running: Option<Running>,
     channel: Channel,
@@ -47,24 +54,39 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("consent.db").display());
         let clock = Clock::manual(UnixMillis::new(START));
-        Self::begin(url, Some(directory), clock, TestKeys::new()).await
+        Self::begin(url, &[], Some(directory), clock).await
     }
 
     pub(crate) async fn on_postgres() -> Self {
         let url = Postgres::shared().database();
         let clock = Clock::manual(UnixMillis::new(START));
-        Self::begin(url, None, clock, TestKeys::new()).await
+        Self::begin(url, &[], None, clock).await
     }
 
-    async fn begin(
+    pub(crate) async fn on_redis() -> Self {
+        let url = Postgres::shared().database();
+        let clock = Clock::manual(UnixMillis::new(START));
+        Self::begin(url, &[Redis::shared().database()], None, clock).await
+    }
+
+    pub(crate) async fn begin(
         url: String,
+        redis: &[String],
         directory: Option<tempfile::TempDir>,
         clock: Clock,
-        keys: TestKeys,
     ) -> Self {
         let store = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
         let page_token_secret = Secret::new("pages of tests");
-        let config = ConsentConfig { store, page_token_secret, ..ConsentConfig::default() };
+        let cache = CacheConfig {
+            redis: redis.iter().map(Secret::new).collect(),
+            // So that nobody waits for long.
+            lease: Span::from_millis(200),
+            ..CacheConfig::default()
+        };
+        let mut config =
+            ConsentConfig { store, page_token_secret, cache, ..ConsentConfig::default() };
+        config.receipts.signing_key = SigningKey::parse(&"07".repeat(32)).unwrap();
+        let keys = TestKeys::new();
         ConsentService::migrate(&config).await.unwrap();
         let process = Process::quiet(clock.clone());
         let (running, channel) = serve(&process, &config, &keys).await;
@@ -80,21 +102,50 @@ impl World {
         }
     }
 
+    /// As it is configured.
+    pub(crate) fn config(&self) -> &ConsentConfig {
+        &self.config
+    }
+
+    /// Starts it again, configured differently.
+    pub(crate) async fn reconfigure(&mut self, change: impl FnOnce(&mut ConsentConfig)) {
+        change(&mut self.config);
+        self.restart().await;
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        let address = self.running.as_ref().unwrap().address();
+        Channel::from_shared(format!("http://{address}")).unwrap()
+    }
+
+    /// Tells it to stop; gives what waits for that.
+    pub(crate) fn stop(&mut self) -> Running {
+        let running = self.running.take().unwrap();
+        running.stop();
+        running
+    }
+
+    /// Starts it after a stop.
+    pub(crate) async fn start(&mut self) {
+        let (running, channel) = serve(&self.process, &self.config, &self.keys).await;
+        (self.running, self.channel) = (Some(running), channel);
+    }
+
     /// Another replica on the same store, with a clock of its own.
     pub(crate) async fn replica(&self, clock: Clock) -> Self {
         let url = self.config.store.url.expose().to_owned();
-        let replica = Self::begin(url, None, clock, TestKeys::new()).await;
+        let redis: Vec<String> =
+            self.config.cache.redis.iter().map(|url| url.expose().to_owned()).collect();
+        let replica = Self::begin(url, &redis, None, clock).await;
         replica.requests.store(1 << 32, Ordering::Relaxed);
         replica
     }
 
     /// Stops the service and starts it again on what it stored.
     pub(crate) async fn restart(&mut self) {
-        let running = self.running.take().unwrap();
-        running.stop();
-        running.stopped().await.unwrap();
-        let (running, channel) = serve(&self.process, &self.config, &self.keys).await;
-        (self.running, self.channel) = (Some(running), channel);
+        self.stop().stopped().await.unwrap();
+        self.start().await;
     }
 
     pub(crate) fn now(&self) -> i64 {

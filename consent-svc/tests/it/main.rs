@@ -1,8 +1,9 @@
 //! The service as its callers meet it: over gRPC, with every layer, on both stores.
 #![allow(clippy::unwrap_used)]
 
-/// Runs each test on SQLite and on PostgreSQL.
-macro_rules! on_both_stores {
+/// Runs each test on SQLite with the cache in the process, on PostgreSQL without one, and on
+/// PostgreSQL with Redis.
+macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,12 +17,49 @@ macro_rules! on_both_stores {
                 super::$name($crate::harness::World::on_postgres().await).await;
             })*
         }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::harness::World::on_redis().await).await;
+            })*
+        }
     };
 }
 
+/// Runs each test on the stores that replicas can share: PostgreSQL, without and with Redis.
+macro_rules! on_shared_stores {
+    ($($name:ident),* $(,)?) => {
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::harness::World::on_postgres().await).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::harness::World::on_redis().await).await;
+            })*
+        }
+    };
+}
+
+mod as_of;
+mod cache;
+mod calls;
 mod decisions;
+mod erasure;
+mod erasure_storage;
+mod feed;
+mod feed_deadlines;
+mod feed_replicas;
+mod guardians;
 mod harness;
 mod idempotency;
+mod links;
+mod links_replicas;
 mod policies;
 mod reasons;
+mod receipts;
+mod redis_faults;
 mod replicas;

@@ -10,7 +10,7 @@ use proto::{
 
 use crate::harness::*;
 
-on_both_stores!(
+on_every_store!(
     the_examples_can_be_published,
     the_life_of_a_version,
     contradictions_are_named_all_at_once,

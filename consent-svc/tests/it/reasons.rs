@@ -4,7 +4,7 @@ use proto::consent::v1::{AgeBand, AppliesTo, DecisionReason::*, LawfulBasis, Mec
 
 use crate::harness::*;
 
-on_both_stores!(every_reason, before_it_takes_effect, the_most_specific_policy_decides);
+on_every_store!(every_reason, before_it_takes_effect, the_most_specific_policy_decides);
 
 async fn every_reason(world: World) {
     let mut spec = opt_out();

@@ -6,15 +6,20 @@ use service_kit::clock::{Clock, UnixMillis};
 
 use crate::harness::*;
 
-async fn two() -> (World, World) {
-    let one = World::on_postgres().await;
+on_shared_stores!(
+    a_withdrawal_at_one_is_denied_at_the_other,
+    a_policy_published_or_retired_at_one_decides_at_the_other,
+    writes_to_one_subject_at_both_are_one_after_the_other,
+    a_withdrawal_at_a_replica_whose_clock_is_behind_counts,
+);
+
+async fn with_replica(one: World) -> (World, World) {
     let other = one.replica(one.clock.clone()).await;
     (one, other)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_withdrawal_at_one_is_denied_at_the_other() {
-    let (one, other) = two().await;
+async fn a_withdrawal_at_one_is_denied_at_the_other(one: World) {
+    let (one, other) = with_replica(one).await;
     let spec = opt_out();
     let policy = one.announce("sharing", spec.clone()).await;
     for round in 0..50 {
@@ -27,9 +32,8 @@ async fn a_withdrawal_at_one_is_denied_at_the_other() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_policy_published_or_retired_at_one_decides_at_the_other() {
-    let (one, other) = two().await;
+async fn a_policy_published_or_retired_at_one_decides_at_the_other(one: World) {
+    let (one, other) = with_replica(one).await;
     other.put("xenia", "US").await;
     assert!(!other.granted("xenia", SHARE).await);
     let spec = opt_out();
@@ -40,9 +44,8 @@ async fn a_policy_published_or_retired_at_one_decides_at_the_other() {
     assert!(!other.granted("xenia", SHARE).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_to_one_subject_at_both_are_one_after_the_other() {
-    let (one, other) = two().await;
+async fn writes_to_one_subject_at_both_are_one_after_the_other(one: World) {
+    let (one, other) = with_replica(one).await;
     let spec = opt_out();
     let policy = one.announce("sharing", spec.clone()).await;
     let put =
@@ -64,9 +67,7 @@ async fn writes_to_one_subject_at_both_are_one_after_the_other() {
 }
 
 /// Clocks of replicas differ. A withdrawal at the one that is behind is still the later word.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_withdrawal_at_a_replica_whose_clock_is_behind_counts() {
-    let ahead = World::on_postgres().await;
+async fn a_withdrawal_at_a_replica_whose_clock_is_behind_counts(ahead: World) {
     let behind = ahead.replica(Clock::manual(UnixMillis::new(START))).await;
     ahead.clock.advance(Duration::from_millis(700));
     let spec = opt_out();

@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-mod m0001_initial;
+mod m0001_subjects;
 
 /// All steps.
 pub(crate) struct Migrator;
@@ -10,6 +10,6 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration)]
+        vec![Box::new(m0001_subjects::Migration)]
     }
 }

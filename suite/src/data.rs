@@ -21,6 +21,9 @@ pub(crate) struct Data {
 }
 
 impl Data {
+    /// The name of the secret with which receipts are signed.
+    pub(crate) const RECEIPT_KEY: &str = "receipt-key";
+
     /// The directory at this path, made (for its owner only) if it is not there.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
         fs::DirBuilder::new()
@@ -82,10 +85,20 @@ impl Data {
             let text = hex::encode(bytes);
             write_new(&file, text.as_bytes())?;
         }
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("reading the secret {}", file.display()))?;
-        Ok(Secret::new(text))
+        read_secret(&file)
     }
+
+    /// A secret of the directory at this path, if it was ever asked for there. Makes nothing.
+    pub(crate) fn existing_secret(directory: &Path, name: &str) -> anyhow::Result<Option<Secret>> {
+        let file = directory.join(format!("{name}.secret"));
+        if file.try_exists()? { read_secret(&file).map(Some) } else { Ok(None) }
+    }
+}
+
+fn read_secret(file: &Path) -> anyhow::Result<Secret> {
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("reading the secret {}", file.display()))?;
+    Ok(Secret::new(text))
 }
 
 /// Writes a file that only its owner can read: all of it or nothing, whenever the process ends.

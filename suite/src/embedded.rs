@@ -6,7 +6,7 @@ use std::{
 };
 
 use audience_svc::{AudienceConfig, AudienceService};
-use consent_svc::{ConsentService, config::ConsentConfig};
+use consent_svc::{ConsentService, config::ConsentConfig, receipt::SigningKey};
 use gateway::{Gateway, GatewayConfig, UpstreamConfig, Upstreams};
 use service_kit::{
     auth::{AuthConfig, Issuer},
@@ -22,6 +22,9 @@ use crate::data::Data;
 
 /// What is logged: a suite at a terminal should be quiet while all is well. `RUST_LOG` overrides.
 const LOG_FILTER: &str = "warn";
+
+/// Who answers for the processing, as receipts name them: nobody, on a developer's machine.
+const CONTROLLER: &str = "Assent (development)";
 
 /// Where the suite is served.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +63,10 @@ impl Embedded {
         let inner = ServerConfig { trust_request_id: true, ..ServerConfig::loopback() };
         let at = |running: &Running| format!("http://{}", running.address());
 
-        let consent = ConsentConfig { store: store(&data, "consent"), ..Default::default() };
+        let mut consent = ConsentConfig { store: store(&data, "consent"), ..Default::default() };
+        let receipt_key = data.secret(Data::RECEIPT_KEY)?;
+        consent.receipts.signing_key = SigningKey::parse(receipt_key.expose())?;
+        CONTROLLER.clone_into(&mut consent.receipts.controller.name);
         let consent =
             start::<ConsentService>(&process, &data, &issuer, inner.clone(), consent).await?;
         let checks = ClientConfig { endpoint: at(&consent), ..Default::default() };

@@ -1,5 +1,7 @@
-//! `assent`: the whole suite in one process, its demonstration, and tokens for development.
+//! `assent`: the whole suite in one process, its demonstration, tokens for development,
+//! and the client for people at a terminal.
 
+mod consent;
 mod data;
 mod demo;
 mod embedded;
@@ -27,6 +29,7 @@ enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Token(token::Arguments),
+    Consent(consent::Arguments),
 }
 
 #[tokio::main]
@@ -37,6 +40,7 @@ async fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Token(arguments) => token::run(&arguments),
+        Command::Consent(arguments) => consent::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

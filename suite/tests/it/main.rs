@@ -5,6 +5,7 @@ mod bad_input;
 mod demo;
 mod drain;
 mod raw;
+mod receipts;
 mod replicas;
 mod support;
 mod table;

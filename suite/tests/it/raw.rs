@@ -59,6 +59,33 @@ pub(crate) async fn call(
     token: Option<&str>,
     messages: impl Stream<Item = Vec<u8>> + Send + 'static,
 ) -> Result<Vec<u8>, Status> {
+    let mut answers = std::pin::pin!(answers(channel, path, token, messages).await?);
+    let mut last = Vec::new();
+    while let Some(answer) = answers.next().await {
+        last = answer?;
+    }
+    Ok(last)
+}
+
+/// Sends one message to a method that answers with a stream, which may have no end, and answers
+/// with the first message that came back.
+pub(crate) async fn first_answer(
+    channel: &Channel,
+    path: &str,
+    token: Option<&str>,
+    message: Vec<u8>,
+) -> Result<Vec<u8>, Status> {
+    let messages = futures::stream::iter([message]);
+    let mut answers = std::pin::pin!(answers(channel, path, token, messages).await?);
+    answers.next().await.unwrap_or_else(|| Ok(Vec::new()))
+}
+
+async fn answers(
+    channel: &Channel,
+    path: &str,
+    token: Option<&str>,
+    messages: impl Stream<Item = Vec<u8>> + Send + 'static,
+) -> Result<tonic::Streaming<Vec<u8>>, Status> {
     let mut request = Request::new(messages);
     if let Some(token) = token {
         let bearer = format!("Bearer {token}").parse().unwrap();
@@ -67,12 +94,7 @@ pub(crate) async fn call(
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = path.parse().unwrap();
-    let mut answers = grpc.streaming(request, path, Bytes).await?.into_inner();
-    let mut last = Vec::new();
-    while let Some(answer) = answers.next().await {
-        last = answer?;
-    }
-    Ok(last)
+    Ok(grpc.streaming(request, path, Bytes).await?.into_inner())
 }
 
 /// [`call`] with one message.

@@ -16,7 +16,7 @@ use tonic_types::{ErrorDetail, StatusExt};
 
 use crate::{
     bad_input::put_business,
-    raw::call_once,
+    raw::{call_once, first_answer},
     support::{Suite, connect},
 };
 
@@ -37,7 +37,13 @@ async fn every_method_keeps_its_promises_about_errors() {
         let ask = |role: Option<Role>, message: &DynamicMessage| {
             let token = role.map(|role| suite.token(role_name(role)).to_owned());
             let (channel, message) = (channel.clone(), message.encode_to_vec());
-            async move { call_once(&channel, path, token.as_deref(), message).await }
+            async move {
+                if method.server_streaming && !method.client_streaming {
+                    first_answer(&channel, path, token.as_deref(), message).await
+                } else {
+                    call_once(&channel, path, token.as_deref(), message).await
+                }
+            }
         };
         let role = ROLES.into_iter().find(|role| method.roles.contains(*role));
         if let Err(error) = ask(role, &sample).await {

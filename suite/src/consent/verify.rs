@@ -1,0 +1,152 @@
+//! `assent consent verify`: whether receipts are genuine. Asks nobody.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use consent_svc::receipt::{
+    Chain, Failure, Instant, PublicKey, Receipt, Record, SigningKey, read_keys, verify_chains,
+};
+use serde_json::json;
+
+use super::statement::Statement;
+use crate::data::Data;
+
+/// The largest file that is read: far more than any receipt has.
+const LARGEST: u64 = 1 << 20;
+
+/// Checks receipts of consent, without asking anybody: signature, digests, and whether those of one
+/// person follow one another.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Receipts: what `grpcurl` or `buf curl` printed for `GetReceipt`.
+    #[arg(required = true, value_name = "FILE")]
+    receipts: Vec<PathBuf>,
+    /// The keys: what they printed for `GetReceiptKeys`, from whom you trust. Without it, the key of
+    /// the suite in --data.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// The directory of the suite that gave the receipts, where --keys is not given.
+    #[arg(long, value_name = "DIR", default_value = "assent-data")]
+    data: PathBuf,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found about one file.
+struct Checked<'a> {
+    file: &'a Path,
+    record: Option<Record>,
+    failures: Vec<Failure>,
+}
+
+/// Checks all of it, then fails if anything did.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let keys = keys(arguments)?;
+    let checked: Vec<Checked<'_>> =
+        arguments.receipts.iter().map(|file| check(file, &keys)).collect();
+    let chains = verify_chains(checked.iter().filter_map(|checked| checked.record.as_ref()));
+    if arguments.json {
+        println!("{}", as_json(&checked, &chains));
+    } else {
+        print(&checked, &chains);
+    }
+    let bad = checked.iter().filter(|checked| !checked.failures.is_empty()).count();
+    let broken = chains.iter().filter(|chain| !chain.failures.is_empty()).count();
+    match (bad, broken) {
+        (0, 0) => Ok(()),
+        (0, _) => bail!("the receipts do not follow one another"),
+        (bad, _) => bail!("{bad} of {} receipts do not verify", checked.len()),
+    }
+}
+
+fn keys(arguments: &Arguments) -> anyhow::Result<Vec<PublicKey>> {
+    if let Some(file) = &arguments.keys {
+        let text = read(file).with_context(|| format!("reading {}", file.display()))?;
+        return read_keys(&text).with_context(|| file.display().to_string());
+    }
+    let Some(secret) = Data::existing_secret(&arguments.data, Data::RECEIPT_KEY)? else {
+        bail!(
+            "a signature can be checked with its key only: give --keys FILE, with what \
+             GetReceiptKeys answers"
+        );
+    };
+    let key = SigningKey::parse(secret.expose())?;
+    Ok(key.public(Instant::default().0).into_iter().collect())
+}
+
+fn check<'a>(file: &'a Path, keys: &[PublicKey]) -> Checked<'a> {
+    let receipt = read(file).and_then(|text| Ok(Receipt::read(&text)?));
+    match receipt {
+        Ok(receipt) => {
+            let verified = receipt.verify(keys);
+            Checked { file, record: verified.record, failures: verified.failures }
+        }
+        Err(error) => {
+            let failure = Failure::new("file", format!("{error:#}"));
+            Checked { file, record: None, failures: vec![failure] }
+        }
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(file)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        bail!("larger than any receipt: more than {LARGEST} bytes");
+    }
+    Ok(text)
+}
+
+fn print(checked: &[Checked<'_>], chains: &[Chain]) {
+    for Checked { file, record, failures } in checked {
+        match record {
+            Some(record) if failures.is_empty() => {
+                println!("{}: genuine\n{}", file.display(), Statement(record));
+            }
+            _ => {
+                println!("{}: NOT TO BE TRUSTED", file.display());
+                for Failure { check, why } in failures {
+                    println!("  {check}: {why}");
+                }
+                println!();
+            }
+        }
+    }
+    for Chain { subject_id, first, last, failures } in chains {
+        if failures.is_empty() && first != last {
+            println!("The receipts of {subject_id}, events {first} to {last}, follow one another.");
+        }
+        for Failure { check, why } in failures {
+            println!("{check}: {why}");
+        }
+    }
+}
+
+fn as_json(checked: &[Checked<'_>], chains: &[Chain]) -> serde_json::Value {
+    let receipt = |Checked { file, record, failures }: &Checked<'_>| {
+        json!({
+            "file": file.display().to_string(),
+            "genuine": failures.is_empty(),
+            "failures": failures,
+            "record": record,
+        })
+    };
+    let chain = |Chain { subject_id, first, last, failures }: &Chain| {
+        json!({
+            "subject_id": subject_id,
+            "first": first,
+            "last": last,
+            "unbroken": failures.is_empty(),
+            "failures": failures,
+        })
+    };
+    json!({
+        "receipts": checked.iter().map(receipt).collect::<Vec<_>>(),
+        "chains": chains.iter().map(chain).collect::<Vec<_>>(),
+    })
+}

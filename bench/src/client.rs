@@ -37,14 +37,24 @@ impl Unary {
         if let Some(token) = token {
             head = head.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        // gRPC's frame: not compressed, length, message.
-        let length = message.encoded_len();
-        let mut body = BytesMut::with_capacity(5 + length);
-        body.put_u8(0);
-        body.put_u32(u32::try_from(length)?);
-        message.encode(&mut body)?;
-        Ok(Self { head: head.body(())?, body: body.freeze() })
+        Ok(Self { head: head.body(())?, body: frame(message)? })
     }
+
+    /// The same call with another message, which [`frame`] has encoded.
+    #[must_use]
+    pub fn with(&self, body: Bytes) -> Self {
+        Self { head: self.head.clone(), body }
+    }
+}
+
+/// gRPC's frame of a message: not compressed, length, message.
+pub fn frame(message: &impl Message) -> Result<Bytes> {
+    let length = message.encoded_len();
+    let mut body = BytesMut::with_capacity(5 + length);
+    body.put_u8(0);
+    body.put_u32(u32::try_from(length)?);
+    message.encode(&mut body)?;
+    Ok(body.freeze())
 }
 
 /// Connections to one server. Cheap to clone; clones share them.
@@ -72,10 +82,15 @@ impl Connections {
 
     /// Makes the call on the connection that falls to its `number`, and waits for its status.
     pub fn call(&self, number: u64, unary: &Unary) -> impl Future<Output = Outcome> + Send + use<> {
+        self.send(number, unary.clone())
+    }
+
+    /// The same, of a call that is made only once.
+    pub fn send(&self, number: u64, unary: Unary) -> impl Future<Output = Outcome> + Send + use<> {
         let connections = self.0.len() as u64;
         #[allow(clippy::cast_possible_truncation)] // less than a usize
         let connection = self.0[(number % connections) as usize].clone();
-        let (head, body) = (unary.head.clone(), unary.body.clone());
+        let Unary { head, body } = unary;
         async move { call(connection, head, body).await.map_or(Outcome::Unanswered, Outcome::Answered) }
     }
 }

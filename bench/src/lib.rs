@@ -7,6 +7,8 @@
 
 pub mod client;
 pub mod closed_loop;
+pub mod consent;
+pub mod consent_faults;
 pub mod empty;
 pub mod machine;
 pub mod open_loop;
@@ -14,6 +16,18 @@ pub mod recorder;
 pub mod report;
 pub mod rounds;
 pub mod schedule;
+pub mod svc;
+pub mod turn;
+pub mod zipf;
 
 /// What a measurement gives, or why there is none: for people to read.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why there is none.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A number above zero, of an argument.
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("not above zero".to_owned()) }
+}

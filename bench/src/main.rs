@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::empty;
+use bench::{consent, consent_faults, empty};
 use clap::{Parser, Subcommand};
 use tokio::runtime;
 
@@ -20,9 +20,16 @@ struct Arguments {
 enum Command {
     /// An empty method behind all layers, against the same on a bare tonic server
     Empty(empty::Options),
+    /// consent-svc against the empty method and against PostgreSQL's own benchmark
+    Consent(consent::Options),
+    /// Looks for stale answers of consent-svc while everything around it fails
+    ConsentFaults(consent_faults::Options),
     /// The servers that `empty` measures
     #[command(hide = true)]
     ServeEmpty(empty::ServeOptions),
+    /// The servers that `consent` measures
+    #[command(hide = true)]
+    ServeConsent(consent::ServeOptions),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +46,13 @@ fn run(command: Command) -> bench::Result<ExitCode> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     match command {
         Command::Empty(options) => Ok(runtime.block_on(empty::measure(&options))?.finish()),
+        Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
+        Command::ServeConsent(options) => {
+            runtime.block_on(consent::serve(options)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::ConsentFaults(options) => {
+            Ok(runtime.block_on(consent_faults::measure(&options))?.finish())
+        }
         Command::ServeEmpty(options) => {
             runtime.block_on(empty::serve(options)).map(|()| ExitCode::SUCCESS)
         }

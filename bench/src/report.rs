@@ -14,6 +14,10 @@ pub enum Unit {
     Microseconds,
     /// One figure over another.
     Ratio,
+    /// How many.
+    Count,
+    /// Bytes.
+    Bytes,
 }
 
 /// A result. Its line is `FIGURE <name> <value> <unit>`, and its name never changes.
@@ -34,6 +38,8 @@ impl fmt::Display for Figure {
             Unit::Milliseconds => (3, "ms"),
             Unit::Microseconds => (1, "us"),
             Unit::Ratio => (3, "ratio"),
+            Unit::Count => (0, "count"),
+            Unit::Bytes => (1, "bytes"),
         };
         write!(f, "FIGURE {} {:.digits$} {unit}", self.name, self.value)
     }
@@ -58,6 +64,11 @@ impl Report {
     /// Makes the run invalid: its figures must not be used, and here is why.
     pub fn invalid(&mut self, why: impl Into<String>) {
         self.complaints.push(why.into());
+    }
+
+    /// The figures so far.
+    pub fn figures(&self) -> &[Figure] {
+        &self.figures
     }
 
     /// Why the run is invalid, if it is.

@@ -14,17 +14,17 @@ use super::serve::{READY, Stack};
 use crate::Result;
 
 /// A running server. Ends when this is dropped, or when this process dies.
-pub(super) struct Child {
+pub(crate) struct Child {
     process: process::Child,
     /// Where it serves.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What makes its callers known to it.
-    pub(super) token: String,
+    pub(crate) token: String,
 }
 
 impl Child {
     /// Starts this program again, as a server, and waits until it can be called.
-    pub(super) fn start(stack: Stack) -> Result<Self> {
+    pub(crate) fn start(stack: Stack) -> Result<Self> {
         let stack = stack.to_possible_value().ok_or("a stack without a name")?;
         let mut process = Command::new(env::current_exe()?)
             .args(["serve-empty", "--stack", stack.get_name()])
@@ -50,7 +50,7 @@ impl Child {
     }
 
     /// The process's id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }

@@ -5,10 +5,7 @@
 mod child;
 mod serve;
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use proto::consent::v1::GetReceiptKeysRequest;
@@ -16,15 +13,16 @@ use proto::consent::v1::GetReceiptKeysRequest;
 use crate::{
     Result,
     client::{Connections, Unary},
-    closed_loop::{Closed, ClosedLoop},
+    closed_loop::ClosedLoop,
     machine,
     open_loop::{Open, OpenLoop},
     recorder::Outcome,
     report::{Report, Unit},
     rounds::{Pair, Ratio, in_turns, median},
     schedule::Arrivals,
+    turn::Turn,
 };
-use child::Child;
+pub(crate) use child::Child;
 pub use serve::{ServeOptions, Stack, serve};
 
 /// The method that is called: read-only, any role may, and its request is empty.
@@ -37,10 +35,10 @@ const ROUNDS: u64 = 5;
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// How long each server is measured for throughput, and again for latency
-    #[arg(long, default_value_t = 10.0, value_parser = positive)]
+    #[arg(long, default_value_t = 10.0, value_parser = crate::positive)]
     pub seconds: f64,
     /// Calls a second while latency is measured [default: half of the server's own maximum]
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = crate::positive)]
     pub rate: Option<f64>,
     /// Connections to each server
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
@@ -65,11 +63,6 @@ impl Options {
     }
 }
 
-fn positive(text: &str) -> std::result::Result<f64, String> {
-    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("not above zero".to_owned()) }
-}
-
 /// Measures and reports.
 pub async fn measure(options: &Options) -> Result<Report> {
     eprintln!("{}; {options:?}", machine::description());
@@ -91,41 +84,9 @@ pub async fn measure(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-/// One turn of a server in the closed loop.
-struct Turn {
-    closed: Closed,
-    /// Processor time a call, in microseconds: the server's, and the client's.
-    server: f64,
-    client: f64,
-}
-
-impl Turn {
-    async fn of(server: &Server, closed: ClosedLoop) -> Result<Self> {
-        let spent = || -> Result<[Duration; 2]> {
-            Ok([machine::cpu_time(server.child.id())?, machine::cpu_time(std::process::id())?])
-        };
-        let (before, target) = (spent()?, server.target.clone());
-        let closed = closed.run(move |number| target.call(number)).await?;
-        let after = spent()?;
-        #[allow(clippy::cast_precision_loss)] // counts of calls are far below 2^53
-        let a_call = |side: usize| {
-            after[side].saturating_sub(before[side]).as_secs_f64() * 1e6 / closed.made as f64
-        };
-        let turn = Self { server: a_call(0), client: a_call(1), closed };
-        eprintln!("{}: {turn}", server.name);
-        Ok(turn)
-    }
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { closed: Closed { calls, per_second, .. }, server, client } = self;
-        write!(
-            f,
-            "{per_second:.0}/s; a call takes {server:.1} us of the server and {client:.1} us "
-        )?;
-        write!(f, "of the client; {calls}")
-    }
+async fn turn(server: &Server, closed: ClosedLoop) -> Result<Turn> {
+    let target = server.target.clone();
+    Turn::of(server.name, server.child.id(), closed, move |number| target.call(number)).await
 }
 
 async fn throughput(
@@ -136,11 +97,8 @@ async fn throughput(
 ) -> Result<Pair<f64>> {
     let (measured, warm_up) = options.turn()?;
     let closed = ClosedLoop { callers: options.concurrency, warm_up, measured };
-    let turns = in_turns(
-        ROUNDS,
-        async |_| Turn::of(bare, closed).await,
-        async |_| Turn::of(full, closed).await,
-    );
+    let turns =
+        in_turns(ROUNDS, async |_| turn(bare, closed).await, async |_| turn(full, closed).await);
     let turns = turns.await?;
     for (server, turns) in [(bare, &turns.baseline), (full, &turns.candidate)] {
         for turn in turns.iter().filter(|turn| turn.closed.calls.failed() > 0) {

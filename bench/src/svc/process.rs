@@ -1,0 +1,143 @@
+//! A process of consent-svc.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{BufRead, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use serde_json::Value;
+
+use super::Kept;
+use crate::Result;
+
+/// How a consent-svc is started.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The executable.
+    pub path: PathBuf,
+    /// What goes before `--config`.
+    pub arguments: Vec<OsString>,
+    /// The deliberate fault that it is to have.
+    pub mutant: Option<&'static str>,
+}
+
+impl Program {
+    /// The `consent-svc` that cargo put beside this program (or, beside the directory of this
+    /// test).
+    pub fn beside() -> Result<Self> {
+        let this = std::env::current_exe()?;
+        let directories = this.ancestors().skip(1).take(2);
+        let found = directories.map(|directory| directory.join("consent-svc"));
+        let path = found.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            format!(
+                "there is no consent-svc beside {}: cargo build [--release] -p consent-svc, or \
+                 name one with --binary",
+                this.display()
+            )
+        })?;
+        Ok(Self::at(path))
+    }
+
+    /// This program, which is a consent-svc, too: with the allocator and the options of this one.
+    pub fn this() -> Result<Self> {
+        let path = std::env::current_exe()?;
+        Ok(Self { path, arguments: vec!["serve-consent".into()], mutant: None })
+    }
+
+    /// The executable at a path.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, arguments: Vec::new(), mutant: None }
+    }
+
+    /// Whether it was built with the feature `mutants`: only then does it ask the environment
+    /// for one.
+    pub fn has_mutants(&self) -> Result<bool> {
+        let name = consent_svc::mutant::VARIABLE.as_bytes();
+        Ok(std::fs::read(&self.path)?.windows(name.len()).any(|window| window == name))
+    }
+
+    fn command(&self, config: &Path) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).arg("--config").arg(config);
+        if let Some(mutant) = self.mutant {
+            command.env(consent_svc::mutant::VARIABLE, mutant);
+        }
+        command
+    }
+
+    /// Brings the store's schema up to date.
+    pub fn migrate(&self, config: &Path) -> Result<()> {
+        let done = self.command(config).arg("migrate").output()?;
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(format!("consent-svc migrate: {}", String::from_utf8_lossy(&done.stderr)).into())
+    }
+}
+
+/// A running consent-svc. Killed when this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    kept: Kept,
+    /// Where it serves gRPC.
+    pub address: SocketAddr,
+    /// Where it serves its metrics.
+    pub admin: SocketAddr,
+}
+
+impl Service {
+    /// Starts it and waits until it listens. Its log goes to the end of a file, if one is given.
+    pub fn start(program: &Program, config: &Path, log: Option<&Path>) -> Result<Self> {
+        let (kept, mut output) = Kept::start(&program.command(config))?;
+        let mut log = match log {
+            Some(path) => Some(File::options().create(true).append(true).open(path)?),
+            None => None,
+        };
+        let mut seen = String::new();
+        let mut line = String::new();
+        while output.read_line(&mut line)? > 0 {
+            if let Some(log) = &mut log {
+                log.write_all(line.as_bytes())?;
+            }
+            if let Some((address, admin)) = listening(&line) {
+                thread::spawn(move || {
+                    // What it logs must not fill the pipe and stop it.
+                    let mut sink: Box<dyn Write> = match log {
+                        Some(log) => Box::new(log),
+                        None => Box::new(std::io::sink()),
+                    };
+                    std::io::copy(&mut output, &mut sink)
+                });
+                return Ok(Self { kept, address, admin });
+            }
+            seen.push_str(&line);
+            line.clear();
+        }
+        Err(format!("{} did not start: {seen}", program.path.display()).into())
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.kept.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.kept.has_ended()
+    }
+}
+
+/// The addresses in the log line that says where it listens.
+fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    if line["message"] != "listening" {
+        return None;
+    }
+    let admin = line["admin"].as_str()?.trim_start_matches("Some(").trim_end_matches(')');
+    Some((line["address"].as_str()?.parse().ok()?, admin.parse().ok()?))
+}

@@ -3,20 +3,21 @@
 //! Some of the answers that come from the cache are looked at again: the primary database is read,
 //! then the cache, then the database once more. If the database denied before and after, with
 //! nothing changed in between, and the cache granted, then that yes was stale. There must never be
-//! one: `consent_stale_yes` above 0 is an alarm.
+//! one: `consent_stale_yes_total` above 0 is an alarm.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use service_kit::{context::Context, store::StoreError};
+use service_kit::context::Context;
 use tokio::{sync::mpsc, time::Duration};
 
 use crate::{
     cache::{Cache, Metrics},
     check::Checker,
     domain::{Decision, decide_throughout},
+    error::Error,
     store::Store,
 };
 
@@ -100,8 +101,8 @@ async fn is_stale(
     store: &Store,
     subject_id: &str,
     purpose_id: &str,
-) -> Result<Option<bool>, StoreError> {
-    let read = async || -> Result<(Decision, Vec<u64>), StoreError> {
+) -> Result<Option<bool>, Error> {
+    let read = async || -> Result<(Decision, Vec<u64>), Error> {
         let now = store.now();
         let reading = store.read_many(&[subject_id]).await?;
         let decision = reading.with_person(subject_id, |person| {

@@ -22,7 +22,8 @@ pub struct ConsentConfig {
     pub writer: WriterConfig,
     /// Where answers are kept.
     pub cache: CacheConfig,
-    /// PostgreSQL: how many statements may be under way at once for checks that miss the cache.
+    /// PostgreSQL: how many statements may be under way at once for checks that miss the cache, and
+    /// how many more for batches of them.
     pub readers: usize,
     /// The feed of changes.
     pub feed: FeedConfig,
@@ -62,7 +63,8 @@ pub struct FeedConfig {
     /// How long entries are kept. Who was away for longer must start from a fresh copy. Default 7
     /// days.
     pub retention: Span,
-    /// How often entries of other replicas are looked for, and deadlines that have passed.
+    /// How often entries of other replicas are looked for; deadlines that have passed are looked for
+    /// a fifth as often.
     pub poll: Span,
     /// How often a follower to whom there is nothing to tell is told so.
     pub checkpoint: Span,

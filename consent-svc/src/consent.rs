@@ -2,10 +2,11 @@
 
 use crate::{
     domain::{
-        Change, Decision, Interval, Moment, Offer, Person, Policies, Subject, change,
-        decide_throughout, replay,
+        Change, Decision, Event, Interval, Moment, Offer, Person, Policies, Subject, change,
+        decide_throughout,
     },
     error::Error,
+    past::{Past, past},
     store::Store,
 };
 
@@ -49,37 +50,20 @@ pub(crate) async fn consent_as_of<T>(
     at: Moment,
     with: impl Fn(Standing<'_>) -> T,
 ) -> Result<Consent<T>, Error> {
-    let (policies, subject, revision) =
-        state_as_of(store, subject_id, at).await?.ok_or(Error::SubjectUnknown)?;
+    let by_then = |event: &Event| event.recorded_at <= at;
+    let Past { policies, subject, revision } =
+        past(store, subject_id, by_then).await?.ok_or(Error::SubjectUnknown)?;
     if subject.erased_at.is_some() {
         return Err(Error::SubjectErased);
     }
     let mut others = Vec::new();
     for other in &subject.linked {
-        others.extend(state_as_of(store, other, at).await?.map(|(_, other, _)| other));
+        others.extend(past(store, other, by_then).await?.map(|other| other.subject));
     }
     let linked: Vec<&Subject> = others.iter().collect();
     let person = Person { subject: Some(&subject), linked: &linked };
     let purposes = standings(&policies.as_of(at), person, at.into(), with);
     Ok(Consent { subject, revision, purposes })
-}
-
-/// What a subject's events up to an instant make of it, and how many they are. One that was erased
-/// since is erased at every instant.
-async fn state_as_of(
-    store: &Store,
-    subject_id: &str,
-    at: Moment,
-) -> Result<Option<(std::sync::Arc<Policies>, Subject, u64)>, Error> {
-    let Some(history) = store.history(subject_id, u64::MAX).await? else { return Ok(None) };
-    let until = |end: Moment| {
-        let past = history.events.iter().take_while(move |event| event.recorded_at <= end);
-        (past.clone().count() as u64, past)
-    };
-    let erased = replay(&history.policies, &history.events).filter(|now| now.erased_at.is_some());
-    let (revision, past) = until(at);
-    let subject = erased.or_else(|| replay(&history.policies, past));
-    Ok(subject.map(|subject| (history.policies, subject, revision)))
 }
 
 fn standings<T>(

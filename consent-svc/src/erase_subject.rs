@@ -35,7 +35,13 @@ pub(crate) async fn erase_subject(
         Ok(Outcome { changes, reply: Reply::default() })
     };
     let subject_ids = vec![subject_id.clone()];
-    writer.write(Command { request, subject_ids, rule: Box::new(rule) }).await?;
-    store.scrub().await?;
+    let command = Command { request, subject_ids, rule: Box::new(rule) };
+    let (writer, scrubbed) = (writer.clone(), store.clone());
+    // Also when the caller goes away: it must not be found anywhere afterwards.
+    let erasing = tokio::spawn(async move {
+        writer.write(command).await?;
+        Ok::<_, Error>(scrubbed.scrub().await?)
+    });
+    erasing.await.map_err(|_| Error::Stopping)??;
     store.erasure(&subject_id).await?.ok_or(Error::RecordUnknown)
 }

@@ -29,6 +29,12 @@ pub(crate) enum Error {
     /// The policy does not ask this subject; says why.
     #[error("the policy does not ask this subject: {0}")]
     PolicyNotApplicable(&'static str),
+    /// The policy version was retired.
+    #[error("the policy version was retired")]
+    PolicyRetired,
+    /// The policy version is announced, and not yet in effect.
+    #[error("the policy version is not in effect yet")]
+    PolicyNotEffective,
     /// No such subject.
     #[error("no such subject")]
     SubjectUnknown,
@@ -41,14 +47,11 @@ pub(crate) enum Error {
     /// No such event, receipt or erasure.
     #[error("no such event or erasure")]
     RecordUnknown,
-    /// Somebody decided for a subject whose guardian they are not.
-    #[error("decided_by is not the subject's guardian")]
-    NotTheGuardian,
     /// The request id was used before, with other content.
     #[error("the request id was used before, with other content")]
     RequestIdReused,
-    /// The service is stopping, or its writes outrun its disk.
-    #[error("the service cannot take the write now")]
+    /// Writes outrun the disk.
+    #[error("too many writes wait for the disk")]
     WriterBusy,
     /// More checks wait for the database than it can answer.
     #[error("too many checks wait for the database")]
@@ -62,11 +65,14 @@ pub(crate) enum Error {
     /// A reader did not take what it was given.
     #[error("the reader is too slow: resume from the last cursor")]
     ReaderTooSlow,
-    /// The service is stopping.
-    #[error("the service is stopping: resume elsewhere")]
+    /// The service is stopping: the call was not carried out, or the stream goes on elsewhere.
+    #[error("the service is stopping: go on elsewhere")]
     Stopping,
-    /// Somebody acknowledged an erasure for somebody else.
-    #[error("a follower acknowledges for itself only")]
+    /// A person's own token says that somebody else decided.
+    #[error("a person decides for themselves: a guardian's decision is recorded by the app")]
+    DecidesForOthers,
+    /// Somebody acknowledged an erasure for somebody else, or is not to.
+    #[error("a follower acknowledges for itself, if this service is told to wait for it")]
     NotTheFollower,
     /// The store failed.
     #[error(transparent)]
@@ -93,23 +99,22 @@ impl From<Error> for Status {
             Error::Store(error) => return error.into(),
             Error::PolicyUnknown => Reason::PolicyUnknown,
             Error::PolicyState(_) => Reason::PolicyState,
+            Error::PolicyRetired => Reason::PolicyRetired,
+            Error::PolicyNotEffective => Reason::PolicyNotEffective,
             Error::PolicyNotApplicable(_) => Reason::PolicyNotApplicable,
             Error::SubjectUnknown => Reason::SubjectUnknown,
             Error::RequestIdReused => Reason::RequestIdReused,
-            Error::WriterBusy => {
-                return status::retryable(Reason::NotServing, text, RETRY_AFTER);
-            }
-            Error::ReaderBusy => {
+            Error::WriterBusy | Error::ReaderBusy => {
                 return status::retryable(Reason::Overloaded, text, RETRY_AFTER);
             }
             Error::SubjectErased => Reason::SubjectErased,
-            Error::NotTheGuardian | Error::Relation(_) => Reason::RelationInvalid,
+            Error::Relation(_) => Reason::RelationInvalid,
             Error::RecordUnknown => Reason::RecordUnknown,
             Error::CursorTooOld => Reason::CursorTooOld,
             Error::CursorInvalid => Reason::CursorInvalid,
             Error::ReaderTooSlow => Reason::ReaderTooSlow,
             Error::Stopping => Reason::NotServing,
-            Error::NotTheFollower => Reason::NotOwnData,
+            Error::NotTheFollower | Error::DecidesForOthers => Reason::NotOwnData,
         };
         status::status(reason, text)
     }
@@ -120,13 +125,11 @@ impl From<Error> for Status {
 fn refused(mut findings: Vec<Finding>) -> Status {
     findings.sort_by_key(|finding| finding.complaint);
     let first = findings.first().map_or(Complaint::FieldInvalid, |finding| finding.complaint);
-    if first != Complaint::Closed {
-        findings.retain(|finding| finding.complaint != Complaint::Closed);
-    }
     let reason = match first {
         Complaint::FieldInvalid => Reason::FieldsInvalid,
         Complaint::PurposeNotInPolicy => Reason::PurposeNotInPolicy,
         Complaint::ChoiceMissing => Reason::PurposeChoiceMissing,
+        Complaint::NotTheGuardian => Reason::RelationInvalid,
         Complaint::NoticeUnknown => Reason::NoticeUnknown,
         Complaint::InFuture => Reason::DecisionInFuture,
         Complaint::Closed => Reason::DecisionClosed,
@@ -135,9 +138,17 @@ fn refused(mut findings: Vec<Finding>) -> Status {
 }
 
 fn listed(findings: Vec<Finding>, reason: Reason) -> Status {
+    // What is wrong with one field stands in one place.
+    let mut by_field: Vec<(String, String)> = Vec::new();
+    for Finding { field, description, .. } in findings {
+        match by_field.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, known)) => *known = format!("{known}; {description}"),
+            None => by_field.push((field, description)),
+        }
+    }
     let mut fields = FieldErrors::default();
-    for finding in findings {
-        fields.add(finding.field, finding.description);
+    for (field, description) in by_field {
+        fields.add(field, description);
     }
     match fields.finish_as(reason) {
         Err(status) => status,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use service_kit::{clock::UnixMillis, store::StoreError};
 
 use crate::{
-    domain::{EventContent, Moment, replay},
+    domain::{Event, EventContent, Moment, Policies, Subject},
     error::Error,
     receipt::{Issue, PublicKey, ReceiptConfig, SigningKey, record},
-    store::{History, Store},
+    store::{Proof, Store},
 };
 
 /// A record, and what vouches for it.
@@ -61,25 +61,13 @@ impl Registrar {
 
     /// The receipt of an event. Of an erased subject there is only that of its erasure.
     pub(crate) async fn receipt(&self, subject_id: &str, event_id: &str) -> Result<Signed, Error> {
-        let revision = event_id.split_once('-').and_then(|(revision, _)| revision.parse().ok());
-        // For a subject that is not there, that is what is wrong, whatever the event.
-        let history = self.store.history(subject_id, revision.unwrap_or(0)).await?;
-        let history = history.ok_or(Error::SubjectUnknown)?;
-        let History { policies, events, proof } = &history;
-        let (event, proof) = match (events.last(), proof) {
-            (Some(event), Some(proof)) if event.id() == event_id => (event, proof),
-            _ => return Err(Error::RecordUnknown),
-        };
-        if let EventContent::ErasedContent { .. } = event.content {
-            return Err(Error::SubjectErased);
-        }
-        let subject = replay(policies, events);
+        let Found { policies, event, proof, subject } = self.find(subject_id, event_id).await?;
         let jurisdiction = subject.as_ref().map(|subject| subject.attributes.jurisdiction.code());
         let record = record(Issue {
             subject_id,
-            event,
-            proof,
-            policies,
+            event: &event,
+            proof: &proof,
+            policies: &policies,
             jurisdiction: jurisdiction.filter(|code| !code.is_empty()),
             controller: &self.config.controller,
             issued_at: self.store.now().latest,
@@ -95,4 +83,40 @@ impl Registrar {
         };
         Ok(Signed { record, signature, key_id: key.id().to_owned() })
     }
+
+    /// An event, once the whole history is known to lead to its subject's head: nothing is signed
+    /// that is not vouched for.
+    async fn find(&self, subject_id: &str, event_id: &str) -> Result<Found, Error> {
+        let revision = event_id.split_once('-').and_then(|(revision, _)| revision.parse().ok());
+        // For a subject that is not there, that is what is wrong, whatever the event.
+        let mut history = self.store.history(subject_id).await?.ok_or(Error::SubjectUnknown)?;
+        let (mut found, mut subject, mut erased) = (None, None, false);
+        while let Some(page) = history.next().await? {
+            for (event, proof) in page {
+                erased |= event.content == EventContent::Erased;
+                if found.is_some() {
+                    continue;
+                }
+                subject = Subject::then(subject, &history.policies, &event);
+                if Some(event.revision) == revision && event.id() == event_id {
+                    found = Some((event, proof));
+                }
+            }
+        }
+        let (event, proof) = found.ok_or(Error::RecordUnknown)?;
+        // Even if what it said was still there to be read.
+        if erased && event.content != EventContent::Erased {
+            return Err(Error::SubjectErased);
+        }
+        Ok(Found { policies: history.policies, event, proof, subject })
+    }
+}
+
+/// An event of which a receipt can be given.
+struct Found {
+    policies: Arc<Policies>,
+    event: Event,
+    proof: Proof,
+    /// The subject after it.
+    subject: Option<Subject>,
 }

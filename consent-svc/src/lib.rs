@@ -21,6 +21,7 @@ mod create_policy;
 mod erase_subject;
 mod get_receipt;
 mod link_subjects;
+mod past;
 mod publish_policy;
 mod put_subject;
 mod record_decision;

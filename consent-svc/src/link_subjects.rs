@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::{
     domain::{EventContent, Subject},
     error::Error,
-    store::{Change, Command, Outcome, Reply, RequestId, Scene},
+    past::at_revision,
+    store::{Change, Command, Outcome, Reply, RequestId, Scene, Store},
     writer::Writer,
 };
 
@@ -16,10 +17,12 @@ const MOST: usize = 16;
 /// linked to all of them from now on. Gives everyone who is.
 pub(crate) async fn link_subjects(
     writer: &Writer,
+    store: &Store,
     request: RequestId,
     subject_ids: Vec<String>,
-) -> Result<Reply, Error> {
+) -> Result<Vec<String>, Error> {
     let named = subject_ids.clone();
+    let first = subject_ids[0].clone();
     let rule = move |scene: &Scene<'_>| {
         let mut all = BTreeSet::new();
         for id in &named {
@@ -39,10 +42,14 @@ pub(crate) async fn link_subjects(
                 changes.push(scene.change(id, EventContent::Linked { with: others }));
             }
         }
-        let subject_ids = all.into_iter().collect();
-        Ok(Outcome { changes, reply: Reply { subject_ids, ..Reply::default() } })
+        Ok(Outcome { changes, reply: Reply::default() })
     };
-    writer.write(Command { request, subject_ids, rule: Box::new(rule) }).await
+    let reply = writer.write(Command { request, subject_ids, rule: Box::new(rule) }).await?;
+    // From its history, since the same is to be answered again later, unless it is erased.
+    let subject = at_revision(store, &first, reply.revision).await?;
+    let mut all: BTreeSet<String> = subject.linked.into_iter().collect();
+    all.insert(first);
+    Ok(all.into_iter().collect())
 }
 
 /// Takes subjects out of their links. Those that stay behind stay linked to one another.

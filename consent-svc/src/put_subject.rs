@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Makes a subject known, or replaces its attributes. The same attributes again change nothing.
-/// Who is not of age is nobody's guardian: the wards of one who turns out not to be have none.
+/// Who is not of age is nobody's guardian, and who is has none: such a relation ends.
 pub(crate) async fn put_subject(
     writer: &Writer,
     request: RequestId,
@@ -27,6 +27,13 @@ pub(crate) async fn put_subject(
         if known.is_none_or(|known| known.attributes != attributes) {
             let content = EventContent::SubjectPut(attributes.clone());
             changes.push(scene.change(&id, content));
+        }
+        let guardian = known.and_then(|known| known.guardian.as_ref());
+        if let Some(guardian) = guardian.filter(|_| attributes.age_band == AgeBand::Adult) {
+            let wards = scene.known(guardian)?.wards.iter().filter(|ward| **ward != id);
+            let wards = wards.cloned().collect();
+            changes.push(scene.change(guardian, EventContent::WardsSet { wards }));
+            changes.push(scene.change(&id, EventContent::GuardianSet { guardian: None }));
         }
         let wards = known.map_or(&[][..], |known| &known.wards);
         if attributes.age_band != AgeBand::Adult && !wards.is_empty() {

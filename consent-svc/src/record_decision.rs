@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::{
     domain::{
-        Complaint, Decider, EventContent, Evidence, Finding, Moment, Offer, Person, Subject,
-        Version, applicable, change_under, decide, place,
+        Complaint, Decider, EventContent, Evidence, Finding, Moment, Offer, Person, PolicyState,
+        Subject, Version, applicable, change_under, decide, place,
     },
     error::Error,
     record_notice_served::CLOCK_TOLERANCE,
@@ -46,10 +46,20 @@ fn rule(subject_id: &str, decided: &Made, scene: &Scene<'_>) -> Result<Outcome, 
     let mut subject = scene.subject()?.clone();
     let version = policies.named(&decided.policy_id, decided.version);
     let version = version.ok_or(Error::PolicyUnknown)?;
+    if version.policy.state == PolicyState::Retired {
+        return Err(Error::PolicyRetired);
+    }
+    if version.policy.spec.effective_at > now {
+        return Err(Error::PolicyNotEffective);
+    }
     applicable(policies, version, &subject, now).map_err(Error::PolicyNotApplicable)?;
-    let (by, guardian) = decider(&decided.decided_by, &subject)?;
-    let (findings, choices, notice) = judge(decided, scene, version, &subject);
-    let (Some(notice), true) = (notice, findings.is_empty()) else {
+    let by_whom = decider(&decided.decided_by, &subject);
+    let (mut findings, choices, notice) = judge(decided, scene, version, &subject);
+    if by_whom.is_none() {
+        let (field, why) = ("decided_by", "not the subject's guardian");
+        findings.push(Finding::new(Complaint::NotTheGuardian, field, why));
+    }
+    let (Some(notice), Some((by, guardian)), true) = (notice, by_whom, findings.is_empty()) else {
         return Err(Error::Refused(findings));
     };
     // A decision without an instant of its own is made now, after everything recorded before it,
@@ -77,14 +87,14 @@ fn rule(subject_id: &str, decided: &Made, scene: &Scene<'_>) -> Result<Outcome, 
 }
 
 /// Who decides, and the guardian's id if it is they. A guardian decides for nobody of age.
-fn decider(decided_by: &str, subject: &Subject) -> Result<(Decider, Option<String>), Error> {
+fn decider(decided_by: &str, subject: &Subject) -> Option<(Decider, Option<String>)> {
     match (decided_by, subject.is_adult()) {
-        ("", true) => Ok((Decider::Adult, None)),
-        ("", false) => Ok((Decider::Child, None)),
+        ("", true) => Some((Decider::Adult, None)),
+        ("", false) => Some((Decider::Child, None)),
         (id, false) if subject.guardian.as_deref() == Some(id) => {
-            Ok((Decider::Guardian, Some(id.to_owned())))
+            Some((Decider::Guardian, Some(id.to_owned())))
         }
-        _ => Err(Error::NotTheGuardian),
+        _ => None,
     }
 }
 

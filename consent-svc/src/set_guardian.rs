@@ -1,8 +1,9 @@
 //! Who decides for a subject that is under age.
 
 use crate::{
-    domain::{EventContent, Subject, replay},
+    domain::{EventContent, Subject},
     error::Error,
+    past::at_revision,
     store::{Command, Outcome, Reply, RequestId, Scene, Store},
     writer::Writer,
 };
@@ -41,9 +42,7 @@ pub(crate) async fn set_guardian(
     };
     let reply = writer.write(Command { request, subject_ids, rule: Box::new(rule) }).await?;
     // From its history, since the same is to be answered again later, unless it is erased.
-    let history = store.history(&subject_id, reply.revision).await?.ok_or(Error::SubjectUnknown)?;
-    let subject = replay(&history.policies, &history.events).ok_or(Error::SubjectErased)?;
-    Ok((subject, reply.revision))
+    Ok((at_revision(store, &subject_id, reply.revision).await?, reply.revision))
 }
 
 /// Whether one may be another's guardian, and whose guardian they are then.

@@ -16,8 +16,10 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// Starts the tasks.
 pub(crate) fn start(ctx: &Context, store: &Store, cache: &Arc<Cache>, config: &ConsentConfig) {
     let (requests, feed) = (config.request_retention.get(), config.feed.retention.get());
-    every(ctx, "forgetting", FORGET_EVERY, store, move |store| async move {
-        store.forget_requests(requests).await?;
+    every(ctx, "forgetting requests", FORGET_EVERY, store, move |store| async move {
+        store.forget_requests(requests).await
+    });
+    every(ctx, "forgetting entries", FORGET_EVERY, store, move |store| async move {
         store.forget_feed(feed).await
     });
     every(

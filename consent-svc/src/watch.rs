@@ -17,8 +17,12 @@ use crate::{
     store::{Fed, Reading, Store},
 };
 
-/// The most entries in one step.
-const STEP: u64 = 500;
+/// The most entries in one step, and about how many bytes: half of what clients accept by default.
+const STEP: usize = 500;
+const STEP_BYTES: usize = 2 << 20;
+/// The most bytes of an entry without its answers, and of an answer.
+const ENTRY_BYTES: usize = 256;
+const ANSWER_BYTES: usize = 192;
 
 /// A step of the feed.
 pub(crate) struct Step {
@@ -36,18 +40,22 @@ struct Follower {
     config: FeedConfig,
     shutdown: CancellationToken,
     position: Option<i64>,
+    /// How many purposes were chosen; 0: all.
+    chosen: usize,
     /// When the latest step was handed over.
     told: BootTime,
     /// When to tell that there is nothing to tell.
     quiet_until: BootTime,
 }
 
-/// The steps after a position; without one, from the oldest entry on that is kept.
+/// The steps after a position; without one, from the oldest entry on that is kept. `chosen`: how many
+/// purposes each entry is told with; 0: all.
 pub(crate) fn watch(
     store: &Store,
     config: &FeedConfig,
     shutdown: &CancellationToken,
     position: Option<i64>,
+    chosen: usize,
 ) -> impl Stream<Item = Result<Step, Error>> + Send + use<> {
     let now = BootTime::now();
     let follower = Follower {
@@ -55,6 +63,7 @@ pub(crate) fn watch(
         config: config.clone(),
         shutdown: shutdown.clone(),
         position,
+        chosen,
         told: now,
         quiet_until: now,
     };
@@ -85,7 +94,7 @@ impl Follower {
                 return Err(Error::CursorInvalid);
             }
             if position < extent.last {
-                let entries = self.store.feed_after(position, STEP).await?;
+                let entries = self.store.feed_after(position, self.step()).await?;
                 // Positions are consecutive: what is missing here was forgotten just now.
                 if entries.first().is_none_or(|entry| entry.position != position + 1) {
                     continue;
@@ -97,6 +106,13 @@ impl Follower {
             }
             self.pause().await;
         }
+    }
+
+    /// How many entries fit in a step.
+    fn step(&self) -> u64 {
+        let all = || self.store.policies_at_hand().slots().count();
+        let purposes = if self.chosen == 0 { all() } else { self.chosen };
+        (STEP_BYTES / (ENTRY_BYTES + purposes * ANSWER_BYTES)).clamp(1, STEP) as u64
     }
 
     async fn tell(&mut self, entries: Vec<Fed>, last: i64, now: Moment) -> Result<Step, Error> {

@@ -41,8 +41,13 @@ fn rule(subject_id: &str, purpose_ids: &[String], scene: &Scene<'_>) -> Result<O
             let (change, agreed) = change_under(policies, offer, subject, now);
             !change.permits(false, agreed)
         });
-        if closed {
-            let why = "the policy no longer lets it be withdrawn, or there was nothing to choose";
+        let why = if deciding.unwrap_or(any).purpose().choosable() {
+            closed.then_some("the policy no longer lets it be withdrawn")
+        } else {
+            // Nor can it be chosen again later: a withdrawal would be for ever.
+            Some("there is nothing to choose about it")
+        };
+        if let Some(why) = why {
             findings.push(Finding::new(Complaint::Closed, field(), why));
         }
         if seen.insert(any.slot()) {

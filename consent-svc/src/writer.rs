@@ -1,9 +1,10 @@
 //! Writing: many small writes, one commit, and no stale answer after any of them.
 //!
-//! A commit waits for the disk, and SQLite has one connection. So writes go to a *lane*, a task
-//! that takes whatever has queued up, commits it in one transaction and only then acknowledges
-//! each. Under light load that is a write a commit with nothing added; under heavy load the cost of
-//! a commit is shared. A write outlives its caller: once queued it is carried out.
+//! A commit waits for the disk, and SQLite has one connection. So one task takes whatever has
+//! queued up, commits it in one transaction and only then acknowledges each. Under light load that
+//! is a write a commit with nothing added; under heavy load the cost of a commit is shared. Several
+//! such tasks would only wait for one another where the feed's positions are taken: they were slower
+//! in every measurement. A write outlives its caller: once queued it is carried out.
 //!
 //! With Redis, a batch goes through the protocol of [`cache`](crate::cache):
 //!
@@ -14,24 +15,22 @@
 //! 3. apply the changes if the fences still stand; what has lost its fence goes to 1;
 //! 4. acknowledge.
 //!
-//! Writes to one subject are in order: one lane per subject within this process; against other
+//! Writes to one subject are in order: within this process there is one writer; against other
 //! replicas the row lock, and the primary key of `event`, which admits one event per revision.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use service_kit::{context::Context, store::StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::{BootTime, Cache, Lease, Metrics},
+    cache::{BootTime, Cache, Lease, Metrics, Redis},
     config::ConsentConfig,
     domain::Policies,
     error::Error,
@@ -48,14 +47,11 @@ pub struct WriterConfig {
     pub batch: usize,
     /// How many writes may queue before further ones are answered UNAVAILABLE.
     pub queue: usize,
-    /// PostgreSQL: how many commits may be under way at once, each on a connection of its own.
-    /// SQLite has one.
-    pub lanes: usize,
 }
 
 impl Default for WriterConfig {
     fn default() -> Self {
-        Self { batch: 256, queue: 8_192, lanes: 4 }
+        Self { batch: 256, queue: 8_192 }
     }
 }
 
@@ -63,7 +59,7 @@ impl Default for WriterConfig {
 #[derive(Clone)]
 pub(crate) struct Writer {
     work: Arc<Work>,
-    lanes: Arc<[mpsc::Sender<Job>]>,
+    queue: mpsc::Sender<Job>,
 }
 
 struct Job {
@@ -87,7 +83,7 @@ const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl Writer {
-    /// Starts the lanes.
+    /// Starts it.
     pub(crate) fn start(
         ctx: &Context,
         store: &Store,
@@ -100,14 +96,10 @@ impl Writer {
         let config = &config.writer;
         let (store, cache) = (store.clone(), cache.clone());
         let work = Arc::new(Work { store, cache, metrics, reopen_after });
-        let lanes = if work.store.is_shared() { config.lanes.max(1) } else { 1 };
         let batch = config.batch.clamp(1, 1_000);
-        let lane = |_| {
-            let (sender, queue) = mpsc::channel(config.queue.max(1));
-            ctx.spawn("writer", run(work.clone(), queue, batch, ctx.drained.clone()));
-            sender
-        };
-        Self { lanes: (0..lanes).map(lane).collect(), work }
+        let (queue, queued) = mpsc::channel(config.queue.max(1));
+        ctx.spawn("writer", run(work.clone(), queued, batch, ctx.drained.clone()));
+        Self { work, queue }
     }
 
     /// Carries out a write, or finds what was answered to it before. When this returns, the
@@ -115,13 +107,11 @@ impl Writer {
     /// starts from now on is answered from before it.
     pub(crate) async fn write(&self, command: Command) -> Result<Reply, Error> {
         let (done, answer) = oneshot::channel();
-        let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        let hash = hasher.hash_one(&command.subject_ids[0]) % self.lanes.len() as u64;
-        // Truncation safety: less than the number of lanes.
-        #[allow(clippy::cast_possible_truncation)]
-        let lane = &self.lanes[hash as usize];
-        lane.try_send(Job { command, done }).map_err(|_| Error::WriterBusy)?;
-        answer.await.map_err(|_| Error::WriterBusy)?
+        self.queue.try_send(Job { command, done }).map_err(|failed| match failed {
+            TrySendError::Full(_) => Error::WriterBusy,
+            TrySendError::Closed(_) => Error::Stopping,
+        })?;
+        answer.await.map_err(|_| Error::Stopping)?
     }
 
     /// Stores a draft, which changes nobody's answers.
@@ -143,7 +133,7 @@ impl Writer {
         let work = self.work.clone();
         // Outlives its caller: a cache that was closed for it is not left closed for longer.
         let task = tokio::spawn(async move { work.change_policies(request, &rule).await });
-        task.await.map_err(|_| Error::WriterBusy)?
+        task.await.map_err(|_| Error::Stopping)?
     }
 }
 
@@ -303,6 +293,22 @@ impl Work {
         // Until well after an attempt.
         let hold = redis.leases.wait().saturating_mul(2) + Duration::from_secs(10);
         let hold = i64::try_from(hold.as_millis()).unwrap_or(i64::MAX);
+        let changed = self.change_while_closed(redis, request, rule, hold).await;
+        if changed.is_err()
+            && let Err(error) = self.store.release().await
+        {
+            tracing::warn!(%error, "the cache stays closed for a while");
+        }
+        changed
+    }
+
+    async fn change_while_closed(
+        &self,
+        redis: &Redis,
+        request: RequestId,
+        rule: &PolicyRule,
+        hold: i64,
+    ) -> Result<(PolicyReply, Arc<Policies>), Error> {
         for _ in 0..ATTEMPTS {
             self.store.hold_closed(hold).await?;
             self.metrics.generation("closed");

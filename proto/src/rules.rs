@@ -114,12 +114,14 @@ fn has_format(value: &str, format: Format) -> Result<(), &'static str> {
         ),
         Format::Jurisdiction => {
             let (country, part) = value.split_once('-').unwrap_or((value, "X"));
+            let group = value == "EEA";
             require(
-                is_upper(country)
-                    && country.len() == 2
-                    && (1..=3).contains(&part.len())
-                    && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
-                "not a jurisdiction, as in DE, US-CA or EU",
+                group
+                    || is_upper(country)
+                        && country.len() == 2
+                        && (1..=3).contains(&part.len())
+                        && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+                "not a jurisdiction, as in DE, US-CA, EU or EEA",
             )
         }
         Format::Region => require(

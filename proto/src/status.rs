@@ -46,6 +46,8 @@ pub fn code(reason: Reason) -> Code {
         | Reason::SuggestionUnknown => Code::NotFound,
         Reason::PolicyState
         | Reason::PolicyNotApplicable
+        | Reason::PolicyRetired
+        | Reason::PolicyNotEffective
         | Reason::DecisionClosed
         | Reason::SubjectErased
         | Reason::RelationInvalid

@@ -21,7 +21,7 @@ impl Metrics {
     pub(crate) fn new(meter: &Meter) -> Self {
         let counter =
             |name, description| meter.u64_counter(name).with_description(description).build();
-        Self {
+        let metrics = Self {
             lookups: counter(
                 "consent_cache_lookups",
                 "Lookups by what they found: hit, miss (nothing there), expired (a deadline has passed), unusable (closed, failed, or being filled)",
@@ -44,7 +44,11 @@ impl Metrics {
                 "consent_stale_yes",
                 "Cached answers that granted what the database had already denied: must be 0",
             ),
-        }
+        };
+        // An alarm needs a series to watch before anything has happened.
+        metrics.audits.add(0, &[]);
+        metrics.stale.add(0, &[]);
+        metrics
     }
 
     pub(crate) fn looked_up(&self, found: &'static str, count: usize) {
@@ -75,7 +79,6 @@ impl Metrics {
 
     pub(crate) fn audited(&self, stale: bool) {
         self.audits.add(1, &[]);
-        // Also when it adds nothing: an alarm needs a series to watch.
         self.stale.add(u64::from(stale), &[]);
     }
 }

@@ -33,7 +33,8 @@ pub use config::CacheConfig;
 use in_process::{InProcess, Seen};
 pub(crate) use lease::{Lease, Row, drift};
 pub(crate) use metrics::Metrics;
-use redis::{Found, Redis, Ticket};
+pub(crate) use redis::Redis;
+use redis::{Found, Ticket};
 pub(crate) use value::{Answers, encode};
 
 use crate::store::Store;

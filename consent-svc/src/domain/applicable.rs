@@ -1,6 +1,6 @@
 //! Does a policy version ask this person?
 
-use super::{AppliesTo, Moment, Policies, PolicyState, Subject, Version};
+use super::{Moment, Policies, PolicyState, Subject, Version};
 
 /// Whether a person may be served a version's notice and decide on it: it is published, covers
 /// the person's jurisdiction, asks accounts as old as theirs, and decides about at least one of
@@ -20,8 +20,7 @@ pub fn applicable(
     if version.covers(&attributes.jurisdiction).is_none() {
         return Err("it is for other jurisdictions");
     }
-    let is_new = attributes.account_created_at >= policy.spec.effective_at;
-    if policy.spec.applies_to == AppliesTo::ExistingSubjects && is_new {
+    if !policy.spec.asks(attributes.account_created_at) {
         return Err("it is for older accounts");
     }
     let then = now.max(policy.spec.effective_at);

@@ -3,7 +3,7 @@
 
 use super::{
     AgeBand, Asked, Attributes, Choice, Decider, Event, EventContent, Moment, Policies,
-    PolicyNumber, Stance, Subject,
+    PolicyNumber, Reason, Stance, Subject, place, under::under,
 };
 
 /// What a subject's events, oldest first, make of it; nothing, if there are none. The policies may
@@ -12,12 +12,15 @@ pub fn replay<'a>(
     policies: &Policies,
     events: impl IntoIterator<Item = &'a Event>,
 ) -> Option<Subject> {
-    events.into_iter().fold(None, |before, event| {
-        Subject::after(before, policies, &event.content, event.occurred_at, event.recorded_at)
-    })
+    events.into_iter().fold(None, |before, event| Subject::then(before, policies, event))
 }
 
 impl Subject {
+    /// One step of [`replay`], for a history that is too long to be held at once.
+    pub fn then(before: Option<Self>, policies: &Policies, event: &Event) -> Option<Self> {
+        Self::after(before, policies, &event.content, event.occurred_at, event.recorded_at)
+    }
+
     /// The subject after an event; nothing, if it was unknown and the event does not make it known.
     pub fn after(
         before: Option<Self>,
@@ -116,7 +119,8 @@ impl Subject {
 
     /// Records what was chosen about purposes of one version. Deciding implies having been shown
     /// the notice. The first decision on a version is its acceptance: a later one does not begin
-    /// the time to change anew, and a child's own is none, since it is not the child's to accept.
+    /// the time to change anew, unless a grant had expired by then and the person was asked again. A
+    /// child's own is none, since it is not the child's to accept.
     /// A yes dated before a choice that is already there about the same purpose does not undo it; a
     /// no, as a withdrawal, comes after everything that is there, whatever its date: once it is
     /// acknowledged, no yes recorded before it may outlive it because a device's clock was slow.
@@ -129,11 +133,15 @@ impl Subject {
         at: Moment,
         now: Moment,
     ) {
+        let renews = self.has_expired(policies, policy, choices, now);
         self.serve(policy, at);
         if by != Decider::Child
             && let Some(asked) = self.asked.iter_mut().find(|asked| asked.policy == policy)
         {
-            asked.accepted.get_or_insert(at);
+            match asked.accepted {
+                Some(_) if !renews => {}
+                _ => asked.accepted = Some(at),
+            }
         }
         let last = at.max(self.after_all_choices(now));
         // Each yes before each no: the order in which a stored state lists them.
@@ -143,6 +151,20 @@ impl Subject {
                 self.keep(policies, Choice { policy, index: *index, stance, at, by }, now);
             }
         }
+    }
+
+    /// Whether one of these purposes of a version was granted once, and no longer is.
+    fn has_expired(
+        &self,
+        policies: &Policies,
+        policy: PolicyNumber,
+        choices: &[(u16, bool)],
+        now: Moment,
+    ) -> bool {
+        let Some(version) = policies.version(policy) else { return false };
+        let chosen = |index| choices.iter().any(|(chosen, _)| *chosen == index);
+        let mut offers = version.offers().filter(|offer| chosen(place(offer.index)));
+        offers.any(|offer| under(policies, offer, self, now).reason == Reason::Expired)
     }
 
     /// Records that the person no longer agrees to a purpose, after everything else that they

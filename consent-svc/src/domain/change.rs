@@ -55,7 +55,7 @@ pub fn change(policies: &Policies, subject: &Subject, slot: Slot, now: Moment) -
 /// and whether the guardian agrees; a child's own yes is no agreement. The first of these that holds:
 ///
 /// 1. There is nothing to choose, or nobody whose choice it would be, since the subject was
-///    erased: nothing.
+///    erased or its account is one that the policy does not ask: nothing.
 /// 2. A grant has expired: anything, since the person is to be asked again.
 /// 3. The person has not decided on this version, and may still accept it (`accept_within`; the
 ///    time does not run before the notice is served): anything.
@@ -75,7 +75,8 @@ pub fn change_under(
     let free = |option, until| Change { option, until };
     // The answer when this version is in effect: a choice for an announced version is a choice.
     let (answer, agreed) = present(policies, offer, subject, now);
-    if subject.erased_at.is_some() || !offer.purpose().choosable() {
+    let asks = spec.asks(subject.attributes.account_created_at);
+    if subject.erased_at.is_some() || !asks || !offer.purpose().choosable() {
         return (free(ChangeOption::None, None), agreed);
     }
     if answer == Reason::Expired {

@@ -50,7 +50,9 @@ impl Choice {
     /// Whether an older choice about the same purpose can never count again beside this one.
     fn replaces(&self, older: &Choice, policies: &Policies, now: Moment) -> bool {
         if self.stance != Stance::Granted {
-            return true;
+            // What was said under other policies counts again when this no is taken back: a no
+            // there, or the yes that took it back.
+            return policies.same_policy(older.policy, self.policy);
         }
         // A yes leaves a no in place: a yes that arrives later and is dated before that no must
         // still find it, and be nothing. And which of two people's yes counts depends on the
@@ -72,8 +74,8 @@ impl Subject {
     }
 
     /// Keeps a choice, and forgets those that it replaces for good, so that a subject's state stays
-    /// small: about a purpose the last no, and after it at most one yes to each version by each of
-    /// those who decided.
+    /// small: about a purpose the last no to each policy, and after it at most one yes to each of its
+    /// versions by each of those who decided.
     pub(super) fn keep(&mut self, policies: &Policies, choice: Choice, now: Moment) {
         let Some(slot) = policies.slot_at(choice.policy, choice.index) else { return };
         let same = |other: &Choice| policies.slot_at(other.policy, other.index) == Some(slot);
@@ -91,14 +93,14 @@ impl Subject {
     ///
     /// The latest does, except that
     /// - a refusal or a withdrawal counts under every policy, whichever it answered, and whoever
-    ///   made it;
+    ///   made it, until there is a yes to that policy, or under it;
     /// - a yes counts only under versions of the policy that was agreed to (a purpose's meaning
     ///   cannot change under one id, so it carries over to later versions), and only once that
-    ///   version is in effect. Under another policy it counts for nothing, and takes back a no to
+    ///   version is in effect. Under another policy it counts for nothing, and takes back the no to
     ///   the policy that it answers;
-    /// - a yes by somebody who does not decide for the subject (a child, the guardian of one who
-    ///   has come of age) neither takes back a no nor stands before a yes by whoever does. It is
-    ///   the standing choice only where there is no other.
+    /// - a yes by somebody who does not decide for the subject neither takes back a no nor stands
+    ///   before a yes by whoever does. A child's is the standing choice where there is no other; of
+    ///   one who has come of age, what was said before is none.
     ///
     /// Also the next instant at which the clock alone could change that.
     pub fn standing_choice(
@@ -108,31 +110,35 @@ impl Subject {
         now: Moment,
     ) -> (Option<Choice>, Option<Moment>) {
         let slot = offer.slot();
-        let mut standing: Option<Choice> = None;
+        let mut refused: Vec<Choice> = Vec::new();
+        let mut agreed: Option<Choice> = None;
         let mut next = None;
         for choice in &self.choices {
             let Some(version) = policies.version(choice.policy) else { continue };
             if version.slot_at(choice.index) != Some(slot) {
                 continue;
             }
-            let no = |known: Choice| known.stance != Stance::Granted;
-            if no(*choice) {
-                standing = Some(*choice);
+            let decides = choice.agrees_for(self);
+            if choice.stance != Stance::Granted {
+                refused.push(*choice);
+                agreed = None;
             } else if version.policy.spec.effective_at > now {
                 next = earlier(next, Some(version.policy.spec.effective_at));
-            } else if version.same_policy(offer.version) {
-                let weak = |known: Choice| !no(known) && !known.agrees_for(self);
-                if choice.agrees_for(self) || standing.is_none_or(weak) {
-                    standing = Some(*choice);
-                }
-            } else if choice.agrees_for(self)
-                && standing.is_some_and(|known| {
-                    no(known) && policies.same_policy(known.policy, choice.policy)
-                })
+            } else if !version.same_policy(offer.version) {
+                let same = |known: &Choice| policies.same_policy(known.policy, choice.policy);
+                refused.retain(|known| !(decides && same(known)));
+            } else if decides {
+                refused.clear();
+                agreed = Some(*choice);
+            } else if refused.is_empty()
+                && !self.is_adult()
+                && agreed.is_none_or(|known| !known.agrees_for(self))
             {
-                standing = None;
+                agreed = Some(*choice);
             }
         }
+        // One of them at most.
+        let standing = agreed.or(refused.pop());
         (standing, next)
     }
 }

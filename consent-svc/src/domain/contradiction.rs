@@ -94,12 +94,17 @@ fn regime(spec: &Spec, found: &mut Found) {
 }
 
 /// Consent is an unambiguous indication by a clear affirmative action (GDPR Art. 4(11)): neither
-/// being told nor saying nothing (Recital 32) is one.
+/// being told nor saying nothing is one, nor leaving a box as it was ticked (Recital 32).
 fn mechanism(spec: &Spec, at: usize, purpose: &Purpose, found: &mut Found) {
     let on_consent = purpose.lawful_basis == LawfulBasis::Consent;
     let by_silence = spec.on_lapse == OnLapse::Default && purpose.mechanism == Mechanism::OptOut;
     if !purpose.choosable() && on_consent {
         let why = "NOTICE_ONLY, and it rests on consent: being told is not agreeing";
+        found.add(format!("purposes[{at}].mechanism"), why);
+    }
+    if on_consent && spec.regime == ConsentRegime::OptIn && purpose.mechanism == Mechanism::OptOut {
+        let why = "OPT_OUT in an OPT_IN regime, and it rests on consent: a box that is ticked \
+                   already is not consent";
         found.add(format!("purposes[{at}].mechanism"), why);
     }
     if by_silence && on_consent {

@@ -32,6 +32,8 @@ pub enum Complaint {
     PurposeNotInPolicy,
     /// A purpose that can be chosen was not.
     ChoiceMissing,
+    /// Whoever is said to have decided is not the subject's guardian.
+    NotTheGuardian,
     /// No notice of the policy has that digest.
     NoticeUnknown,
     /// The decision is dated in the future.

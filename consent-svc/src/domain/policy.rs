@@ -95,6 +95,13 @@ pub struct Purpose {
     pub texts: Vec<PurposeText>,
 }
 
+impl Spec {
+    /// Whether accounts opened at this instant are asked.
+    pub(super) fn asks(&self, account_created_at: Moment) -> bool {
+        self.applies_to != AppliesTo::ExistingSubjects || account_created_at < self.effective_at
+    }
+}
+
 impl Purpose {
     /// Whether there is something to choose.
     pub fn choosable(&self) -> bool {

@@ -1,8 +1,8 @@
 //! What one policy version says of one of its purposes.
 
 use super::{
-    AppliesTo, Choice, Decision, Mechanism, Moment, Offer, OnLapse, Policies, Purpose, Reason,
-    Span, Stance, Subject, Version,
+    Choice, Decision, Mechanism, Moment, Offer, OnLapse, Policies, Purpose, Reason, Span, Stance,
+    Subject, Version,
 };
 
 /// The answer that one version gives for one of its purposes. In this order:
@@ -14,8 +14,7 @@ pub(super) fn under(
 ) -> Decision {
     let (policy, purpose) = (&offer.version.policy, offer.purpose());
     // 1. The policy may be for older accounts only.
-    let is_new = subject.attributes.account_created_at >= policy.spec.effective_at;
-    if policy.spec.applies_to == AppliesTo::ExistingSubjects && is_new {
+    if !policy.spec.asks(subject.attributes.account_created_at) {
         return Decision::denied(Reason::NotAsked);
     }
     // 2. Data moves only to an app in which the person has an account.
@@ -34,8 +33,11 @@ pub(super) fn under(
     let answer = match choice {
         // 4. A choice.
         Some(choice) => chosen(policies, choice, purpose, subject, now),
-        // 5. Nobody chose for a child, or for a person of unknown age: its guardian must.
-        None if !subject.is_adult() => Decision::denied(Reason::GuardianRequired),
+        // 5. Nobody chose for a child, or for a person of unknown age: its guardian must, or must be
+        // there to be told.
+        None if !subject.is_adult() && (purpose.choosable() || subject.guardian.is_none()) => {
+            Decision::denied(Reason::GuardianRequired)
+        }
         // 6. There was nothing to choose.
         None if !purpose.choosable() => noticed(policies, offer, subject),
         // 7. The person said nothing.

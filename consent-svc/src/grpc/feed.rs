@@ -26,14 +26,14 @@ pub(super) async fn watch_changes(
     let cursors = Cursors::new(handlers, message.purpose_ids);
     let position = cursors.open(&message.cursor)?;
     let (store, config) = (&handlers.store, &handlers.feed);
-    let steps = watch(store, config, &handlers.shutdown, position);
+    let steps = watch(store, config, &handlers.shutdown, position, cursors.purpose_ids.len());
     let now = handlers.store.clone();
     let written = steps.map(move |step| Ok(cursors.write(&step?, now.now())));
     Ok(Box::pin(written))
 }
 
-/// Seals and opens cursors, which are good for one choice of purposes: entries that one choice
-/// left out would be missing in another.
+/// Seals and opens cursors, which are good for one choice of purposes: answers that one choice left
+/// out would be missing in another.
 struct Cursors {
     seals: PageTokens,
     purpose_ids: Vec<String>,

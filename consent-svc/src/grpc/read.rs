@@ -10,6 +10,7 @@ use crate::{
     consent::{Standing, consent, consent_as_of},
     domain::Moment,
     error::Error,
+    store::Store,
 };
 
 pub(super) async fn get_consent(
@@ -92,17 +93,33 @@ pub(super) async fn list_events(
         Some(Err(_)) => return Err(status::status(Reason::PageTokenInvalid, "page_token")),
     };
     let size = page_size(message.page_size) as usize;
-    let up_to = after.saturating_add(size as u64).saturating_add(1);
-    let history = handlers.store.history(&message.subject_id, up_to).await.map_err(Error::from)?;
-    let history = history.ok_or(Error::SubjectUnknown)?;
-    let found: Vec<_> = history.events.iter().filter(|event| event.revision > after).collect();
-    let page = &found[..found.len().min(size)];
-    let next_page_token = match page.last() {
-        Some(last) if found.len() > size => {
-            handlers.pages.seal(METHOD, &arguments, &last.revision.to_be_bytes())
-        }
+    let (events, more) = events_after(&handlers.store, &message.subject_id, after, size).await?;
+    let next_page_token = match events.last() {
+        Some(last) if more => handlers.pages.seal(METHOD, &arguments, &last.revision.to_be_bytes()),
         _ => String::new(),
     };
-    let write = |one: &&_| event::write(&message.subject_id, one, &history.policies);
-    Ok(pb::ListEventsResponse { events: page.iter().map(write).collect(), next_page_token })
+    Ok(pb::ListEventsResponse { events, next_page_token })
+}
+
+/// As many of a subject's events after a revision, and whether there are more. However few, they
+/// cost a walk through the whole history, linear in its length: that they are genuine shows only
+/// at its head.
+async fn events_after(
+    store: &Store,
+    subject_id: &str,
+    after: u64,
+    size: usize,
+) -> Result<(Vec<pb::Event>, bool), Error> {
+    let mut history = store.history(subject_id).await?.ok_or(Error::SubjectUnknown)?;
+    let (mut events, mut more) = (Vec::new(), false);
+    while let Some(page) = history.next().await? {
+        for (one, _) in page.iter().filter(|(one, _)| one.revision > after) {
+            if events.len() < size {
+                events.push(event::write(subject_id, one, &history.policies));
+            } else {
+                more = true;
+            }
+        }
+    }
+    Ok((events, more))
 }

@@ -1,6 +1,6 @@
 //! What people have a right to: a copy of what is held about them, and its erasure.
 
-use futures::stream;
+use futures::{TryStreamExt as _, stream};
 use proto::{
     consent::v1 as pb,
     types::v1::{ExportField, ExportRecord},
@@ -10,10 +10,10 @@ use tonic::{Request, Status, codegen::BoxStream};
 
 use super::{Handlers, event, request_id, timestamp};
 use crate::{
-    domain::{AgeBand, Event, EventContent, Policies},
+    domain::{AgeBand, Event, EventContent, Policies, PolicyNumber},
     erase_subject as erase,
     error::Error,
-    store::Erasure,
+    store::{Erasure, Page, Proof},
 };
 
 /// The most records in one message.
@@ -26,15 +26,27 @@ pub(super) async fn export_subject(
     let (_, message, bad) = open(request)?;
     bad.finish()?;
     let id = message.subject_id;
-    let history = handlers.store.history(&id, u64::MAX).await.map_err(Error::from)?;
+    let history = handlers.store.history(&id).await.map_err(Error::from)?;
     let history = history.ok_or(Error::SubjectUnknown)?;
-    let records: Vec<ExportRecord> =
-        history.events.iter().map(|event| record(&id, event, &history.policies)).collect();
-    let parts: Vec<Result<pb::ExportSubjectResponse, Status>> = records
-        .chunks(RECORDS)
-        .map(|records| Ok(pb::ExportSubjectResponse { records: records.to_vec() }))
-        .collect();
-    Ok(Box::pin(stream::iter(parts)))
+    // The next events are read when the caller has taken these.
+    let pages = stream::try_unfold((id, history), |(id, mut history)| async move {
+        let Some(page) = history.next().await.map_err(Error::from)? else { return Ok(None) };
+        let messages = messages(&id, &page, &history.policies);
+        Ok::<_, Status>(Some((stream::iter(messages), (id, history))))
+    });
+    Ok(Box::pin(pages.try_flatten()))
+}
+
+fn messages(
+    subject_id: &str,
+    page: &Page,
+    policies: &Policies,
+) -> Vec<Result<pb::ExportSubjectResponse, Status>> {
+    let message = |events: &[(Event, Proof)]| {
+        let records = events.iter().map(|(event, _)| record(subject_id, event, policies));
+        Ok(pb::ExportSubjectResponse { records: records.collect() })
+    };
+    page.chunks(RECORDS).map(message).collect()
 }
 
 /// All that is kept is the history: everything else follows from it.
@@ -65,7 +77,11 @@ fn record(subject_id: &str, event: &Event, policies: &Policies) -> ExportRecord 
             fields.push(field("account_created_at", millis(attributes.account_created_at)));
             fields.push(field("apps", attributes.apps.join(", ")));
         }
-        EventContent::DecisionRecorded { evidence, guardian, .. } => {
+        EventContent::NoticeServed { policy, notice } => {
+            fields.extend(notice_shown(policies, *policy, *notice));
+        }
+        EventContent::DecisionRecorded { policy, evidence, guardian, .. } => {
+            fields.extend(notice_shown(policies, *policy, evidence.notice));
             fields.push(field("method", &*evidence.method));
             fields.push(field("locale", &*evidence.locale));
             fields.push(field("client", &*evidence.client));
@@ -81,13 +97,18 @@ fn record(subject_id: &str, event: &Event, policies: &Policies) -> ExportRecord 
             fields.push(field("guardian", guardian.clone().unwrap_or_default()));
         }
         EventContent::WardsSet { wards } => fields.push(field("wards", wards.join(", "))),
-        EventContent::NoticeServed { .. }
-        | EventContent::Withdrawn { .. }
+        EventContent::Withdrawn { .. }
         | EventContent::Erased
         | EventContent::ErasedContent { .. } => {}
     }
     let category = format!("consent.{}", category(shown.kind()));
     ExportRecord { category, recorded_at: Some(timestamp(event.recorded_at)), fields }
+}
+
+/// Which text a person was shown: its language and SHA-256; the policy has the text.
+fn notice_shown(policies: &Policies, policy: PolicyNumber, notice: u16) -> Option<ExportField> {
+    let notice = policies.version(policy)?.policy.spec.notices.get(usize::from(notice))?;
+    Some(field("notice", format!("{} sha256:{}", notice.locale, hex::encode(notice.sha256))))
 }
 
 /// The kind's name without its prefix, in small letters: `decision_recorded`.
@@ -133,7 +154,7 @@ pub(super) async fn acknowledge_erasure(
 ) -> Result<pb::AcknowledgeErasureResponse, Status> {
     let (caller, message, bad) = open(request)?;
     bad.finish()?;
-    if *caller.name != *message.follower {
+    if *caller.name != *message.follower || !handlers.store.has_follower(&message.follower) {
         return Err(Error::NotTheFollower.into());
     }
     let id = request_id(&caller, &message.request_id, &message);

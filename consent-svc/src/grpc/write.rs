@@ -1,11 +1,12 @@
 //! What changes subjects.
 
-use proto::consent::v1 as pb;
+use proto::{consent::v1 as pb, options::v1::Role};
 use service_kit::grpc::open;
 use tonic::{Request, Status};
 
 use super::{Handlers, deadline, optional_moment, parsed, request_id, subject};
 use crate::{
+    error::Error,
     link_subjects, put_subject as put,
     record_decision::{self, Made},
     record_notice_served::{self, Shown},
@@ -34,8 +35,9 @@ pub(super) async fn link_subjects(
     let (caller, message, bad) = open(request)?;
     bad.finish()?;
     let id = request_id(&caller, &message.request_id, &message);
-    let reply = link_subjects::link_subjects(&handlers.writer, id, message.subject_ids).await?;
-    Ok(pb::LinkSubjectsResponse { subject_ids: reply.subject_ids })
+    let linked =
+        link_subjects::link_subjects(&handlers.writer, &handlers.store, id, message.subject_ids);
+    Ok(pb::LinkSubjectsResponse { subject_ids: linked.await? })
 }
 
 pub(super) async fn unlink_subjects(
@@ -98,6 +100,9 @@ pub(super) async fn record_decision(
     let decided_at = optional_moment(&mut bad, "evidence.decided_at", decided_at);
     let found = message.policy.clone().zip(evidence).zip(decided_at);
     let ((policy, evidence), decided_at) = parsed(bad, found)?;
+    if caller.role == Role::User && !message.decided_by.is_empty() {
+        return Err(Error::DecidesForOthers.into());
+    }
     let id = request_id(&caller, &message.request_id, &message);
     let choices = message.choices.into_iter().map(|one| (one.purpose_id, one.granted));
     let decided = Made {

@@ -131,7 +131,8 @@ impl Store {
                 |tx: Tx| async move { batch(&self.shared, &tx, commands, guard, locked).await };
             // Weaker than SERIALIZABLE is enough: the rows that rules look at are locked first.
             let level = IsolationLevel::ReadCommitted;
-            match transaction_at(&self.shared.db, "write", level, work).await {
+            let apply = transaction_at(&self.shared.db, "write", level, work);
+            match self.shared.answered(apply).await {
                 Ok(applied) => {
                     self.feed_grew();
                     return Ok(applied);

@@ -46,7 +46,7 @@ impl Store {
             }
             entries.extend(effects(&tx, &policies, now).await?);
             let fed = !entries.is_empty();
-            feed::append(&tx, entries, now).await?;
+            feed::append(&tx, entries, policies.epoch(), now).await?;
             Ok::<_, StoreError>((fed, i64::try_from(due.len()).unwrap_or(BATCH) >= BATCH))
         };
         let level = IsolationLevel::ReadCommitted;

@@ -9,7 +9,7 @@ pub(super) mod subject {
     pub(crate) struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) subject_id: String,
-        pub(crate) revision: i64,
+        pub(crate) revision: i32,
         /// See `state.rs`.
         pub(crate) state: Vec<u8>,
         /// The ids of linked accounts, joined by commas, for reads; the state has them too.
@@ -34,7 +34,7 @@ pub(super) mod event {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) subject_id: String,
         #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) revision: i64,
+        pub(crate) revision: i32,
         /// See `history.rs`.
         pub(crate) content: Vec<u8>,
     }
@@ -55,8 +55,8 @@ pub(super) mod feed {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) position: i64,
         pub(crate) subject_id: Option<String>,
-        pub(crate) kind: i64,
-        pub(crate) revision: i64,
+        pub(crate) kind: i32,
+        pub(crate) revision: i32,
         pub(crate) recorded_at: i64,
     }
 

@@ -60,6 +60,11 @@ impl Store {
         Ok(Some(Erasure { requested_at, followers }))
     }
 
+    /// Whether this follower is waited for.
+    pub(crate) fn has_follower(&self, follower: &str) -> bool {
+        self.shared.followers.iter().any(|known| known == follower)
+    }
+
     /// Notes that a follower has erased a subject; the first time counts.
     pub(crate) async fn acknowledge_erasure(
         &self,

@@ -8,12 +8,12 @@
 //! the row; each commit carries a whole batch.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    IsolationLevel, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
-use service_kit::store::{StoreError, Tx, transaction};
+use service_kit::store::{StoreError, Tx, transaction_at};
 
-use super::{Store, entity::feed, unreadable};
+use super::{Store, entity::feed, rows::stored, unreadable};
 use crate::domain::{EventContent, Moment};
 
 /// The kinds of entries as they stand in rows. Never renumbered.
@@ -92,6 +92,9 @@ pub(crate) struct Fed {
     pub(crate) recorded_at: Moment,
 }
 
+/// The most entries that are forgotten in one transaction.
+const PURGED_AT_ONCE: i64 = 10_000;
+
 /// How far the feed goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -101,10 +104,25 @@ pub(crate) struct Extent {
     pub(crate) last: i64,
 }
 
-/// Appends entries within a transaction, right before its commit.
+/// Refuses entries of writes that have not seen the policies of now, from this transaction on. What
+/// such a write computed of deadlines would be outdated, and the scan of them has passed it by.
+pub(super) async fn begin_epoch(tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    let text = "UPDATE feed_head SET epoch = (SELECT value FROM policy_epoch)";
+    tx.execute_raw(Statement::from_string(tx.get_database_backend(), text)).await?;
+    Ok(())
+}
+
+/// Policies changed under a transaction that had decided by those of before.
+pub(super) fn outdated() -> StoreError {
+    StoreError::Conflict("the policies changed".to_owned())
+}
+
+/// Appends entries within a transaction, right before its commit. `epoch`: of the policies by which
+/// the transaction has decided; [`StoreError::Conflict`] if they have changed since.
 pub(super) async fn append(
     tx: &DatabaseTransaction,
     entries: Vec<Entry>,
+    epoch: i64,
     now: Moment,
 ) -> Result<(), StoreError> {
     if entries.is_empty() {
@@ -112,15 +130,16 @@ pub(super) async fn append(
     }
     let backend = tx.get_database_backend();
     let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-    let text = "UPDATE feed_head SET position = position + $1 RETURNING position";
-    let head = Statement::from_sql_and_values(backend, text, [count.into()]);
+    let text = "UPDATE feed_head SET position = position + $1 WHERE epoch <= $2 RETURNING position";
+    let values = [count.into(), epoch.into()];
+    let head = Statement::from_sql_and_values(backend, text, values);
     let row = tx.query_one_raw(head).await?;
-    let last: i64 = row.ok_or_else(|| unreadable("feed_head"))?.try_get("", "position")?;
+    let last: i64 = row.ok_or_else(outdated)?.try_get("", "position")?;
     let rows = (last - count + 1..).zip(entries).map(|(position, entry)| feed::ActiveModel {
         position: Set(position),
         subject_id: Set(entry.subject_id),
-        kind: Set(entry.kind as i64),
-        revision: Set(i64::try_from(entry.revision).unwrap_or(i64::MAX)),
+        kind: Set(entry.kind as i32),
+        revision: Set(stored(entry.revision)),
         recorded_at: Set(now.millis()),
     });
     // Five values each: within what either database takes in one statement.
@@ -154,7 +173,7 @@ impl Store {
             .all(&self.shared.db)
             .await?;
         let read = rows.into_iter().map(|row| {
-            let kind = KINDS.into_iter().find(|kind| *kind as i64 == row.kind);
+            let kind = KINDS.into_iter().find(|kind| *kind as i32 == row.kind);
             Ok(Fed {
                 position: row.position,
                 subject_id: row.subject_id,
@@ -166,8 +185,10 @@ impl Store {
         read.collect()
     }
 
-    /// Forgets entries recorded before an instant; cursors of before are too old from then on.
-    pub(crate) async fn purge_feed(&self, before: Moment) -> Result<(), StoreError> {
+    /// Forgets entries recorded before an instant; cursors of before are too old from then on. A
+    /// bounded number at once, since all writers wait where the end of it is noted; says whether
+    /// there may be more.
+    pub(crate) async fn purge_feed(&self, before: Moment) -> Result<bool, StoreError> {
         let work = |tx: Tx| async move {
             let backend = tx.get_database_backend();
             // Entries are in order of time but for the clocks of replicas: the first that is to be
@@ -179,7 +200,12 @@ impl Store {
             let row =
                 tx.query_one_raw(Statement::from_sql_and_values(backend, text, values)).await?;
             let last = row.map(|row| row.try_get::<Option<i64>>("", "last")).transpose()?.flatten();
-            let Some(last) = last else { return Ok(()) };
+            let Some(last) = last else { return Ok(false) };
+            let text = "SELECT purged_to FROM feed_head";
+            let head = tx.query_one_raw(Statement::from_string(backend, text)).await?;
+            let purged: i64 =
+                head.ok_or_else(|| unreadable("feed_head"))?.try_get("", "purged_to")?;
+            let (all, last) = (last, last.min(purged.saturating_add(PURGED_AT_ONCE)));
             let text = "DELETE FROM feed WHERE position <= $1";
             let deleted = tx
                 .execute_raw(Statement::from_sql_and_values(backend, text, [last.into()]))
@@ -189,9 +215,10 @@ impl Store {
                 let values = [last.into()];
                 tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
             }
-            Ok::<_, StoreError>(())
+            Ok::<_, StoreError>(last < all)
         };
-        transaction(&self.shared.db, "purge_feed", work).await
+        let level = IsolationLevel::ReadCommitted;
+        transaction_at(&self.shared.db, "purge_feed", level, work).await
     }
 }
 

@@ -21,8 +21,8 @@ const STALE_AFTER: i64 = 60_000;
 impl Store {
     /// Fences subjects, and those that are linked to them at present; gives all of them.
     ///
-    /// One statement on a connection that does not wait for the disk: what a crash of the
-    /// database undoes here it has undone before the changes could commit.
+    /// One statement on a connection that does not wait for the disk, into a table that a crash of the
+    /// database empties: whoever has lost a fence cannot commit the changes, and starts over.
     pub(crate) async fn fence(
         &self,
         subject_ids: &[String],
@@ -49,7 +49,8 @@ impl Store {
             sql::elements("$1"),
         );
         let values: [Value; 2] = [sql::list(backend, subject_ids), token.to_vec().into()];
-        let rows = db.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+        let fence = db.query_all_raw(Statement::from_sql_and_values(backend, text, values));
+        let rows = self.shared.answered(async { Ok::<_, StoreError>(fence.await?) }).await?;
         rows.iter().map(|row| Ok(row.try_get("", "subject_id")?)).collect()
     }
 

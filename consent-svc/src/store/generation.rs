@@ -29,7 +29,8 @@ impl Store {
              c.held_until FROM policy_epoch e LEFT JOIN cache_primary c ON 1 = 1 ORDER BY c.number"
         );
         let statement = Statement::from_string(db.get_database_backend(), text);
-        let found = db.query_all_raw(statement).await?;
+        let pulse = async { Ok::<_, StoreError>(db.query_all_raw(statement).await?) };
+        let found = self.shared.answered(pulse).await?;
         let answered = BootTime::now();
         let first = found.first().ok_or_else(|| unreadable("policy_epoch"))?;
         let at = Moment::from_millis(first.try_get("", "now")?);
@@ -62,7 +63,7 @@ impl Store {
             tx.execute_raw(Statement::from_string(backend, epoch)).await?;
             if backend == DbBackend::Postgres {
                 // Waits for every write that may not have seen the rows; later ones will.
-                let all = "LOCK TABLE subject IN SHARE ROW EXCLUSIVE MODE";
+                let all = "LOCK TABLE subject IN EXCLUSIVE MODE";
                 tx.execute_raw(Statement::from_string(backend, all)).await?;
             }
             Ok::<_, StoreError>(())
@@ -89,10 +90,21 @@ impl Store {
     pub(crate) async fn hold_closed(&self, hold: i64) -> Result<(), StoreError> {
         let db = &self.shared.db;
         let now = sql::now(db.get_database_backend());
-        let text = format!("UPDATE cache_primary SET open = 0, held_until = {now} + $1");
+        let text = format!(
+            "UPDATE cache_primary SET open = 0, held_until = \
+             CASE WHEN held_until < {BY_HAND} THEN {now} + $1 ELSE held_until END"
+        );
         let statement =
             Statement::from_sql_and_values(db.get_database_backend(), text, [hold.into()]);
         db.execute_raw(statement).await?;
+        Ok(())
+    }
+
+    /// Holds the caches closed no longer, unless an operator does.
+    pub(crate) async fn release(&self) -> Result<(), StoreError> {
+        let db = &self.shared.db;
+        let text = format!("UPDATE cache_primary SET {RELEASED} WHERE open = 0");
+        db.execute_raw(Statement::from_string(db.get_database_backend(), text)).await?;
         Ok(())
     }
 
@@ -121,13 +133,23 @@ impl Store {
     }
 }
 
+/// From this instant on, in the year 5138, a cache is held closed by an operator's hand, and stays so
+/// whatever the service does.
+const BY_HAND: i64 = 100_000_000_000_000;
+
+/// Holds a cache closed no longer, unless an operator does.
+const RELEASED: &str = "held_until = CASE WHEN cache_primary.held_until < 100000000000000 \
+                        THEN 0 ELSE cache_primary.held_until END";
+
 /// Gives every row a new generation within a transaction that changes everyone's answers, if all
 /// are still these and closed. Says whether they were.
 pub(super) async fn renew(tx: &DatabaseTransaction, rows: &[Row]) -> Result<bool, StoreError> {
     let backend = tx.get_database_backend();
     for row in rows {
-        let text = "UPDATE cache_primary SET generation = $1, held_until = 0 \
-                    WHERE number = $2 AND generation = $3 AND open = 0";
+        let text = format!(
+            "UPDATE cache_primary SET generation = $1, {RELEASED} \
+             WHERE number = $2 AND generation = $3 AND open = 0"
+        );
         let values: [Value; 3] = [
             rand::random::<[u8; 8]>().to_vec().into(),
             stored(row.primary).into(),
@@ -146,10 +168,12 @@ async fn replace(
     number: usize,
     primaries: usize,
 ) -> Result<(), StoreError> {
-    let text = "INSERT INTO cache_primary (number, primaries, generation, open, identity, held_until) \
-                VALUES ($1, $2, $3, 0, '', 0) ON CONFLICT (number) DO UPDATE SET \
-                primaries = excluded.primaries, generation = excluded.generation, open = 0, \
-                identity = '', held_until = 0";
+    let text = format!(
+        "INSERT INTO cache_primary (number, primaries, generation, open, identity, held_until) \
+         VALUES ($1, $2, $3, 0, '', 0) ON CONFLICT (number) DO UPDATE SET \
+         primaries = excluded.primaries, generation = excluded.generation, open = 0, \
+         identity = '', {RELEASED}"
+    );
     let generation = rand::random::<[u8; 8]>().to_vec();
     let values: [Value; 3] = [stored(number).into(), stored(primaries).into(), generation.into()];
     let backend = tx.get_database_backend();

@@ -8,7 +8,10 @@
 use std::sync::Arc;
 
 use service_kit::{context::Context, store::StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Reading, Shared, Store};
@@ -37,8 +40,11 @@ impl Store {
         }
         let (done, reading) = oneshot::channel();
         let load = Load { subject_id: subject_id.to_owned(), done };
-        self.loads.0.try_send(load).map_err(|_| Error::ReaderBusy)?;
-        Ok(reading.await.map_err(|_| Error::ReaderBusy)??)
+        self.loads.0.try_send(load).map_err(|failed| match failed {
+            TrySendError::Full(_) => Error::ReaderBusy,
+            TrySendError::Closed(_) => Error::Stopping,
+        })?;
+        Ok(reading.await.map_err(|_| Error::Stopping)??)
     }
 }
 

@@ -45,11 +45,11 @@ use service_kit::{
     context::Context,
     store::{self, StoreConfig, StoreError},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use apply::{Applied, Change, Command, Guard, Outcome, Scene};
 pub(crate) use erasure::Erasure;
-pub(crate) use events::{History, Proof};
+pub(crate) use events::{Page, Proof};
 pub(crate) use feed::{Fed, Kind};
 pub(crate) use fence::Token;
 pub(crate) use history::{chain_digest, content_digest, decode as decode_event};
@@ -69,6 +69,8 @@ use time::DatabaseTime;
 pub(crate) struct Store {
     shared: Arc<Shared>,
     loads: load::Loads,
+    /// A permit for each statement of many reads at once.
+    many: Arc<Semaphore>,
     cursor_key: Arc<[u8]>,
 }
 
@@ -76,6 +78,8 @@ struct Shared {
     db: DatabaseConnection,
     /// For fences, whose commits need not wait for the disk.
     fences: DatabaseConnection,
+    /// How long a statement may take to be answered.
+    patience: Duration,
     time: DatabaseTime,
     policies: ArcSwap<Policies>,
     /// Who must erase what is erased here.
@@ -83,11 +87,22 @@ struct Shared {
     feed_grew: Notify,
 }
 
+/// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the
+/// moment, which of a new or fast growing table are those of a small one, and reads all of it; and
+/// it would plan anew each time.
+const BY_INDEX: &[(&str, &str)] =
+    &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
+
+/// How much longer than the database's own limit an answer is waited for. A connection on which nothing
+/// comes by then leads nowhere; the operating system would take a quarter of an hour to say so.
+const GRACE: Duration = Duration::from_secs(2);
+
 impl Store {
     /// Opens the store of a running service.
     pub(crate) async fn open(ctx: &Context, config: &ConsentConfig) -> Result<Self, StoreError> {
         // What is kept in the process must not be changed behind its back.
-        let alone = StoreConfig { exclusive: true, ..config.store.clone() };
+        let session = BY_INDEX.to_vec();
+        let alone = StoreConfig { exclusive: true, session, ..config.store.clone() };
         let db = store::connect(&alone).await?;
         store::check_schema::<migration::Migrator>(&db).await?;
         // For an erasure after which the process died.
@@ -99,8 +114,8 @@ impl Store {
         });
         let remote = db.get_database_backend() == DbBackend::Postgres;
         let fences = if remote && !config.cache.redis.is_empty() {
-            let no_waiting = StoreConfig { asynchronous_commit: true, ..config.store.clone() };
-            store::connect(&no_waiting).await?
+            let session = [BY_INDEX, &[("synchronous_commit", "off")]].concat();
+            store::connect(&StoreConfig { session, ..config.store.clone() }).await?
         } else {
             db.clone()
         };
@@ -108,6 +123,7 @@ impl Store {
         let shared = Arc::new(Shared {
             db,
             fences,
+            patience: config.store.statement_timeout.get() + GRACE,
             time: DatabaseTime::new(ctx.clock.clone(), remote),
             // An epoch that no database has: the first read loads the policies.
             policies: ArcSwap::from_pointee(Policies::new(-1, Vec::new())),
@@ -116,7 +132,8 @@ impl Store {
         });
         let readers = if remote { config.readers } else { 1 };
         let loads = load::start(ctx, &shared, readers);
-        Ok(Self { shared, loads, cursor_key })
+        let many = Arc::new(Semaphore::new(readers.max(1)));
+        Ok(Self { shared, loads, many, cursor_key })
     }
 
     /// Brings the schema up to date.
@@ -158,12 +175,14 @@ impl Store {
 
     /// Forgets requests that were recorded longer ago than this.
     pub(crate) async fn forget_requests(&self, retention: Duration) -> Result<(), StoreError> {
-        request::forget(&self.shared.db, self.ago(retention)).await
+        while request::forget(&self.shared.db, self.ago(retention)).await? {}
+        Ok(())
     }
 
     /// Forgets entries of the feed that were recorded longer ago than this.
     pub(crate) async fn forget_feed(&self, retention: Duration) -> Result<(), StoreError> {
-        self.purge_feed(self.ago(retention)).await
+        while self.purge_feed(self.ago(retention)).await? {}
+        Ok(())
     }
 
     fn ago(&self, span: Duration) -> Moment {
@@ -180,6 +199,21 @@ async fn scrub(db: &DatabaseConnection) -> Result<(), StoreError> {
 }
 
 impl Shared {
+    /// Gives up what takes much longer than the database's own limit allows. SQLite is no network
+    /// away, and has no limit.
+    async fn answered<T, E: From<StoreError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        if !self.time.is_remote() {
+            return work.await;
+        }
+        match tokio::time::timeout(self.patience, work).await {
+            Ok(answered) => answered,
+            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned()).into()),
+        }
+    }
+
     /// The time of a transaction.
     fn now(&self, header: &apply::Header) -> Moment {
         if self.time.is_remote() { header.now } else { self.time.local() }

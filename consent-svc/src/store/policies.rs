@@ -1,9 +1,10 @@
 //! Policy versions: loading all of them, and altering one.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Set, Statement,
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, Set,
+    Statement,
 };
-use service_kit::store::{StoreError, Tx, transaction};
+use service_kit::store::{StoreError, Tx, transaction_at};
 
 use super::{
     Reply, RequestId, Store, apply, due,
@@ -36,6 +37,9 @@ impl Store {
     /// the altered set for whatever they begin to read after this returns: the epoch is counted
     /// up in the same transaction, first, so that such writes take their turn.
     ///
+    /// That row is locked from then on: at READ COMMITTED nothing else can come between, and what
+    /// other writers do with the rows that follow is waited for instead of being given up to.
+    ///
     /// `closed`: the rows of a cache that was closed for this; if one was opened meanwhile, nothing
     /// is done and nothing is returned. Drafts change no answer and need none closed.
     pub(crate) async fn alter_policies(
@@ -45,11 +49,11 @@ impl Store {
         closed: &[Row],
     ) -> Result<Option<(PolicyReply, std::sync::Arc<Policies>)>, Error> {
         let work = |tx: Tx| async move { self.altering(&tx, request, rule, closed).await };
-        let altered = match transaction(&self.shared.db, "alter_policies", work).await {
+        let level = IsolationLevel::ReadCommitted;
+        let alter = || transaction_at(&self.shared.db, "alter_policies", level, work);
+        let altered = match alter().await {
             // The same request at the same instant from another replica: it is known by now.
-            Err(Error::Store(StoreError::Duplicate(_))) => {
-                transaction(&self.shared.db, "alter_policies", work).await?
-            }
+            Err(Error::Store(StoreError::Duplicate(_))) => alter().await?,
             altered => altered?,
         };
         let Some(altered) = altered else { return Ok(None) };
@@ -113,6 +117,7 @@ impl Store {
             Alteration::State(altered) => {
                 row(&altered)?.update(tx).await.map_err(store)?;
                 due::begin_scan(tx, now).await?;
+                feed::begin_epoch(tx).await?;
                 changes = vec![feed::Entry::policies()];
                 altered
             }
@@ -124,7 +129,7 @@ impl Store {
             .exec_without_returning(tx)
             .await
             .map_err(store)?;
-        feed::append(tx, changes, now).await?;
+        feed::append(tx, changes, policies.epoch() + 1, now).await?;
         Ok(Some(policy))
     }
 }

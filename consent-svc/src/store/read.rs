@@ -6,7 +6,10 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 use service_kit::store::StoreError;
 
 use super::{Shared, Store, sql, state, unreadable};
-use crate::domain::{Person, Policies, Subject};
+use crate::{
+    domain::{Person, Policies, Subject},
+    error::Error,
+};
 
 /// A subject as read.
 #[derive(Debug, Clone)]
@@ -69,9 +72,11 @@ impl Store {
         self.shared.policies.load_full()
     }
 
-    /// Many subjects, by their ids. One statement, however many, that begins after this is called.
-    pub(crate) async fn read_many(&self, ids: &[impl AsRef<str>]) -> Result<Reading, StoreError> {
-        self.shared.read(ids).await
+    /// Many subjects, by their ids. One statement, however many, that begins after this is called
+    /// and takes its turn: a bounded number is under way at once.
+    pub(crate) async fn read_many(&self, ids: &[impl AsRef<str>]) -> Result<Reading, Error> {
+        let _turn = self.many.acquire().await.map_err(|_| Error::Stopping)?;
+        Ok(self.shared.read(ids).await?)
     }
 }
 
@@ -99,7 +104,8 @@ impl Shared {
             let arguments = arguments.iter().cloned();
             let statement =
                 Statement::from_sql_and_values(db.get_database_backend(), text, arguments);
-            let rows = db.query_all_raw(statement).await?;
+            let read = async { Ok::<_, StoreError>(db.query_all_raw(statement).await?) };
+            let rows = self.answered(read).await?;
             let epoch = rows.first().ok_or_else(|| unreadable("policy_epoch"))?;
             let epoch: i64 = epoch.try_get("", "epoch")?;
             let policies = self.policies_since(db, epoch).await?;
@@ -171,7 +177,7 @@ FROM policy_epoch e LEFT JOIN (
 ) r ON true
 ";
 
-pub(super) fn revision_of(number: i64) -> Result<u64, StoreError> {
+pub(super) fn revision_of(number: i32) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| unreadable("revision"))
 }
 

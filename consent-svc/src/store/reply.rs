@@ -21,8 +21,6 @@ pub(crate) struct Reply {
     pub(crate) accept_until: Option<Moment>,
     /// The answers for a policy's purposes, in its order.
     pub(crate) answers: Vec<Decision>,
-    /// All accounts that are linked after the write.
-    pub(crate) subject_ids: Vec<String>,
     /// A policy version as it was after the write.
     pub(crate) policy: Option<PolicyReply>,
 }
@@ -57,8 +55,6 @@ struct ReplyRow {
     policy: u32,
     #[prost(uint32, tag = "8")]
     policy_state: u32,
-    #[prost(string, repeated, tag = "9")]
-    subject_ids: Vec<String>,
 }
 
 const YES: u8 = 0x80;
@@ -94,7 +90,6 @@ pub(super) fn encode(reply: &Reply, event_digest: Option<&[u8; 32]>) -> Vec<u8> 
         deadlines: deadlines.flatten().collect(),
         policy: reply.policy.map_or(0, |policy| policy.number.0),
         policy_state: reply.policy.map_or(0, |policy| encode_policy_state(policy.state)),
-        subject_ids: reply.subject_ids.clone(),
     }
     .encode_to_vec()
 }
@@ -127,7 +122,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Reply, StoreError> {
         objects: row.objects,
         accept_until: row.accept_until.map(Moment::from_millis),
         answers,
-        subject_ids: row.subject_ids,
         policy,
     })
 }
@@ -144,7 +138,6 @@ mod tests {
             reason,
             valid_until: (at % 3 == 0).then_some(Moment::from_millis(at)),
         });
-        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
         let digest = [3; 32];
         let full = Reply {
             revision: 7,
@@ -152,7 +145,6 @@ mod tests {
             objects: true,
             accept_until: Some(Moment::from_millis(-1)),
             answers: answers.collect(),
-            subject_ids: ids(&["a", "b"]),
             policy: Some(PolicyReply { number: PolicyNumber(3), state: PolicyState::Retired }),
         };
         for (reply, digest) in [(full, Some(&digest)), (Reply::default(), None)] {

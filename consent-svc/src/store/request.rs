@@ -1,7 +1,7 @@
 //! Writes that were sent before.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Set, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Set, Statement, Value,
     sea_query::{ArrayType, Expr},
 };
 use service_kit::{auth::Caller, store::StoreError};
@@ -89,9 +89,18 @@ pub(super) fn active(row: request::Model) -> request::ActiveModel {
     }
 }
 
-/// Forgets the requests recorded before an instant.
-pub(super) async fn forget(db: &impl ConnectionTrait, before: Moment) -> Result<(), StoreError> {
-    let old = request::Column::RecordedAt.lt(before.millis());
-    request::Entity::delete_many().filter(old).exec(db).await?;
-    Ok(())
+/// The most requests that are forgotten in one statement.
+const FORGOTTEN_AT_ONCE: u64 = 10_000;
+
+/// Forgets requests recorded before an instant, a bounded number at once; says whether there may be
+/// more.
+pub(super) async fn forget(db: &impl ConnectionTrait, before: Moment) -> Result<bool, StoreError> {
+    let text = format!(
+        "DELETE FROM request WHERE request_key IN (\
+           SELECT request_key FROM request WHERE recorded_at < $1 \
+           ORDER BY recorded_at LIMIT {FORGOTTEN_AT_ONCE})"
+    );
+    let values = [before.millis().into()];
+    let old = Statement::from_sql_and_values(db.get_database_backend(), text, values);
+    Ok(db.execute_raw(old).await?.rows_affected() >= FORGOTTEN_AT_ONCE)
 }

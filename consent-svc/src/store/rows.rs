@@ -18,6 +18,9 @@ use super::{
 };
 use crate::domain::{Event, EventContent, Moment, Policies, Subject};
 
+/// The most rows of a table in one statement: SQLite takes 32,766 values.
+const AT_ONCE: usize = 5_000;
+
 /// Subjects by their ids, with their revisions.
 pub(super) type Subjects = HashMap<String, (u64, State)>;
 
@@ -157,20 +160,26 @@ impl<'a> Rows<'a> {
                 linked: Set(row.linked),
                 due_at: Set(row.due_at),
             });
-            let subjects = subject::Entity::insert_many(rows).on_conflict(replace);
-            subjects.exec_without_returning(tx).await?;
+            let rows: Vec<_> = rows.collect();
+            for rows in rows.chunks(AT_ONCE) {
+                let subjects = subject::Entity::insert_many(rows.to_vec());
+                subjects.on_conflict(replace.clone()).exec_without_returning(tx).await?;
+            }
             let events = self.events.into_iter().map(|row| event::ActiveModel {
                 subject_id: Set(row.subject_id),
                 revision: Set(row.revision),
                 content: Set(row.content),
             });
-            event::Entity::insert_many(events).exec_without_returning(tx).await?;
+            let events: Vec<_> = events.collect();
+            for events in events.chunks(AT_ONCE) {
+                event::Entity::insert_many(events.to_vec()).exec_without_returning(tx).await?;
+            }
         }
         if !self.requests.is_empty() {
             let requests = self.requests.into_iter().map(requests::active);
             request::Entity::insert_many(requests).exec_without_returning(tx).await?;
         }
-        feed::append(tx, self.feed, self.now).await
+        feed::append(tx, self.feed, self.policies.epoch(), self.now).await
     }
 
     /// One statement whose text is the same for every number of rows, so that it is prepared once.
@@ -188,20 +197,27 @@ impl<'a> Rows<'a> {
         let mut values: Vec<Value> = requests.into_iter().map(|all| array(BYTES, all)).collect();
         values.push(self.now.millis().into());
         let mut text = REQUESTS_ONLY;
-        if !rows.is_empty() {
+        let changes = !rows.is_empty();
+        if changes {
             text = EVERYTHING;
             values.extend(subject_arrays(rows));
             values.extend(event_arrays(self.events));
             values.extend(feed_arrays(self.feed));
+            values.push(self.policies.epoch().into());
         }
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, text, values);
-        tx.execute_raw(statement).await?;
+        let stored = tx.execute_raw(statement).await?;
+        if changes && stored.rows_affected() == 0 {
+            return Err(feed::outdated());
+        }
         Ok(())
     }
 }
 
 const TEXTS: ArrayType = ArrayType::String;
-const NUMBERS: ArrayType = ArrayType::BigInt;
+const REVISIONS: ArrayType = ArrayType::Int;
+const KINDS: ArrayType = ArrayType::Int;
+const TIMES: ArrayType = ArrayType::BigInt;
 const BYTES: ArrayType = ArrayType::Bytes;
 
 fn subject_arrays(rows: Vec<subject::Model>) -> [Value; 5] {
@@ -217,10 +233,10 @@ fn subject_arrays(rows: Vec<subject::Model>) -> [Value; 5] {
     let [ids, revisions, states, linked, due] = subjects;
     [
         array(TEXTS, ids),
-        array(NUMBERS, revisions),
+        array(REVISIONS, revisions),
         array(BYTES, states),
         array(TEXTS, linked),
-        array(NUMBERS, due),
+        array(TIMES, due),
     ]
 }
 
@@ -232,7 +248,7 @@ fn event_arrays(rows: Vec<event::Model>) -> [Value; 3] {
         events[2].push(row.content.into());
     }
     let [ids, revisions, contents] = events;
-    [array(TEXTS, ids), array(NUMBERS, revisions), array(BYTES, contents)]
+    [array(TEXTS, ids), array(REVISIONS, revisions), array(BYTES, contents)]
 }
 
 /// The last is how many entries there are.
@@ -242,11 +258,11 @@ fn feed_arrays(entries: Vec<feed::Entry>) -> [Value; 4] {
     for entry in entries {
         // Every entry of a batch is about somebody.
         fed[0].push(entry.subject_id.unwrap_or_default().into());
-        fed[1].push((entry.kind as i64).into());
+        fed[1].push((entry.kind as i32).into());
         fed[2].push(stored(entry.revision).into());
     }
     let [ids, kinds, revisions] = fed;
-    [array(TEXTS, ids), array(NUMBERS, kinds), array(NUMBERS, revisions), count.into()]
+    [array(TEXTS, ids), array(KINDS, kinds), array(REVISIONS, revisions), count.into()]
 }
 
 fn array(kind: ArrayType, values: Vec<Value>) -> Value {
@@ -254,7 +270,7 @@ fn array(kind: ArrayType, values: Vec<Value>) -> Value {
 }
 
 /// Positions of the feed are taken by counting up its head, whose row is locked until the commit:
-/// see `feed.rs`.
+/// see `feed.rs`. None are to be had for what was decided by policies of before.
 const EVERYTHING: &str = "
 WITH requests AS (
   INSERT INTO request (request_key, digest, reply, recorded_at)
@@ -263,19 +279,20 @@ WITH requests AS (
 ), subjects AS (
   INSERT INTO subject (subject_id, revision, state, linked, due_at)
   SELECT id, revision, state, NULLIF(linked, ''), NULLIF(due, '-9223372036854775808'::bigint)
-  FROM unnest($5::text[], $6::bigint[], $7::bytea[], $8::text[], $9::bigint[])
+  FROM unnest($5::text[], $6::int[], $7::bytea[], $8::text[], $9::bigint[])
     AS s (id, revision, state, linked, due)
   ON CONFLICT (subject_id) DO UPDATE SET revision = excluded.revision, state = excluded.state,
     linked = excluded.linked, due_at = excluded.due_at
 ), events AS (
   INSERT INTO event (subject_id, revision, content)
-  SELECT * FROM unnest($10::text[], $11::bigint[], $12::bytea[])
+  SELECT * FROM unnest($10::text[], $11::int[], $12::bytea[])
 ), head AS (
-  UPDATE feed_head SET position = position + $16 RETURNING position - $16 AS base
+  UPDATE feed_head SET position = position + $16 WHERE epoch <= $17
+  RETURNING position - $16 AS base
 )
 INSERT INTO feed (position, subject_id, kind, revision, recorded_at)
 SELECT head.base + f.place, f.id, f.kind, f.revision, $4
-FROM head, unnest($13::text[], $14::bigint[], $15::bigint[])
+FROM head, unnest($13::text[], $14::int[], $15::int[])
   WITH ORDINALITY AS f (id, kind, revision, place)
 ";
 
@@ -303,6 +320,7 @@ fn subject_row(
     }
 }
 
-fn stored(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
+/// A revision as it stands in rows: enough for a change a second for 68 years.
+pub(super) fn stored(revision: u64) -> i32 {
+    i32::try_from(revision).unwrap_or(i32::MAX)
 }

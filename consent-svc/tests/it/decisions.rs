@@ -90,13 +90,14 @@ async fn where_it_is_closed_it_is_closed(world: World) {
     let told = spec.purposes.last().unwrap().purpose_id.clone();
     let policy = world.announce("sharing", spec.clone()).await;
     world.put("kim", "US").await;
+    // Where there is nothing to choose there is nothing to withdraw, told or not.
+    assert_eq!(reason(world.withdraw("kim", &[&told]).await), Reason::DecisionClosed);
     world.decide(world.decision("kim", &policy, &spec, &[SHARE, ADS])).await.unwrap();
     world.advance_to(START + 30 * DAY);
     let closed = world.withdraw("kim", &[SHARE, ADS]).await;
     let fields = vec!["purpose_ids[0]".to_owned(), "purpose_ids[1]".to_owned()];
     assert_eq!(violations(closed), (Reason::DecisionClosed, fields));
     assert!(world.granted("kim", ADS).await);
-    // Where there is nothing to choose there is nothing to withdraw.
     assert_eq!(reason(world.withdraw("kim", &[&told]).await), Reason::DecisionClosed);
 }
 
@@ -118,6 +119,7 @@ async fn everything_wrong_with_a_decision_is_named_at_once(world: World) {
     ];
     bad.evidence.as_mut().unwrap().notice_sha256 = vec![9; 32];
     bad.evidence.as_mut().unwrap().decided_at = Some(at(START + DAY));
+    bad.decided_by = "mother".into();
     let (first, mut fields) = violations(world.decide(bad).await);
     fields.sort_unstable();
     assert_eq!(first, Reason::FieldsInvalid);
@@ -126,6 +128,7 @@ async fn everything_wrong_with_a_decision_is_named_at_once(world: World) {
         "choices[1].purpose_id",
         "choices[2].purpose_id",
         "choices[3].purpose_id",
+        "decided_by",
         "evidence.decided_at",
         "evidence.notice_sha256",
     ];
@@ -180,9 +183,9 @@ async fn policies_that_do_not_ask(world: World) {
     refused.push(world.decide(world.decision("mia", &draft, &spec, &[])).await);
     world.retire(next.clone()).await.unwrap();
     refused.push(world.decide(world.decision("mia", &next, &spec, &[])).await);
-    for answer in refused {
-        assert_eq!(reason(answer), Reason::PolicyNotApplicable);
-    }
+    let reasons: Vec<Reason> = refused.into_iter().map(reason).collect();
+    let not_asked = Reason::PolicyNotApplicable;
+    assert_eq!(reasons, [not_asked, not_asked, not_asked, Reason::PolicyRetired]);
     let served = world.serve_notice("mia", &next, &spec).await;
     assert_eq!(reason(served), Reason::PolicyNotApplicable);
     // With the newer one gone, the older asks again.

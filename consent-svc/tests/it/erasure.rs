@@ -191,6 +191,8 @@ async fn followers_acknowledge(world: World) {
     world.advance_to(START + 1);
     let wrong = acknowledge(&world, "suggest-svc", "audience-svc", "paul").await;
     assert_eq!(reason(wrong), Reason::NotOwnData);
+    let unasked = acknowledge(&world, "report-svc", "report-svc", "paul").await;
+    assert_eq!(reason(unasked), Reason::NotOwnData);
     let stranger = acknowledge(&world, "audience-svc", "audience-svc", "nobody").await;
     assert_eq!(reason(stranger), Reason::RecordUnknown);
     assert_eq!(world.erasure("paul").await.unwrap(), begun);

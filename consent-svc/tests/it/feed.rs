@@ -221,7 +221,7 @@ async fn a_cursor_that_is_too_old(mut world: World) {
     let (_, recent) = world.told(&[], &[]).await;
     // What is old is forgotten every minute: the clock is moved on until that has happened.
     let mut refused = None;
-    for _ in 0..20 {
+    for _ in 0..200 {
         world.clock.advance(Duration::from_mins(1));
         let mut stream = world.watch(&old, &[]).await.unwrap();
         match step(&mut stream).await {

@@ -123,7 +123,7 @@ async fn an_announced_policy_is_told_again_when_it_takes_effect(world: World) {
     let other = world.announce("retired", retired).await;
     world.retire(other).await.unwrap();
     world.put("anna", "US").await;
-    world.decide(world.decision("anna", &policy, &announced, &[SHARE, ADS])).await.unwrap();
+    world.serve_notice("anna", &policy, &announced).await.unwrap();
     let mut events = Vec::new();
     while events.len() < 5 {
         events.extend(world.next_told(&mut stream).await.events);
@@ -133,15 +133,16 @@ async fn an_announced_policy_is_told_again_when_it_takes_effect(world: World) {
         changes.map(|event| event.recorded_at.map_or(0, millis)).collect()
     };
     assert_eq!(changed(&events).len(), 3);
-    assert_eq!(answer(events.last().unwrap(), ADS), (false, WindowPending, Some(effective)));
+    let pending = (false, WindowPending, Some(effective + 30 * DAY));
+    assert_eq!(answer(events.last().unwrap(), ADS), pending);
     world.advance_to(effective);
     let mut events = Vec::new();
-    while changed(&events).is_empty() || deadlines(&events).is_empty() {
+    while changed(&events).is_empty() {
         events.extend(world.next_told(&mut stream).await.events);
     }
     assert!(soon_after(changed(&events)[0], effective));
-    let anna = events.iter().find(|event| event.subject_id == "anna").unwrap();
-    assert_eq!(answer(anna, ADS), (true, Explicit, None));
+    world.decide(world.decision("anna", &policy, &announced, &[SHARE, ADS])).await.unwrap();
+    assert_eq!(world.check("anna", ADS).await, (true, Explicit, None));
     // Nothing comes of the one that was retired.
     world.advance_to(effective + DAY);
     world.put("last", "US").await;

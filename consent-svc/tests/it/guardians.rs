@@ -9,6 +9,8 @@ use proto::{
     errors::v1::Reason,
 };
 
+use service_kit::auth::Caller;
+
 use crate::harness::*;
 
 on_every_store!(
@@ -64,6 +66,12 @@ async fn only_the_guardians_yes_counts(world: World) {
     assert_eq!(world.everywhere("child", ADS).await, REQUIRED);
     by_mother.decided_by = "father".into();
     assert_eq!(reason(world.decide(by_mother.clone()).await), Reason::RelationInvalid);
+    // Nor does the child say so itself.
+    let mut forged = world.decision("child", &policy, &spec, &[SHARE, ADS]);
+    forged.decided_by = "mother".into();
+    let forged = world.consent().record_decision(world.from(&Caller::user("child"), forged)).await;
+    assert_eq!(reason(forged), Reason::NotOwnData);
+    assert_eq!(world.everywhere("child", ADS).await, REQUIRED);
     agree(&world, "mother", &policy, &spec).await;
     assert_eq!(world.everywhere("child", ADS).await, YES);
     assert_eq!(world.check("child", MESSAGES).await, (false, Explicit, None));
@@ -176,16 +184,18 @@ async fn coming_of_age(world: World) {
     assert_eq!(world.everywhere("child", ADS).await, YES);
     world.advance_to(START + 1);
     world.put("child", "US").await;
-    // The guardian's yes is not theirs.
-    assert_eq!(world.everywhere("child", ADS).await, REQUIRED);
+    // The guardian's yes is not theirs, nor was what the guardian was told told to them.
+    let unasked = (false, NoticeNotServed, None);
+    assert_eq!(world.everywhere("child", ADS).await, unasked);
     let mut by_mother = world.decision("child", &policy, &spec, &[SHARE, ADS]);
     by_mother.decided_by = "mother".into();
     assert_eq!(reason(world.decide(by_mother).await), Reason::RelationInvalid);
     world.decide(world.decision("child", &policy, &spec, &[SHARE, ADS])).await.unwrap();
     assert_eq!(world.everywhere("child", ADS).await, YES);
-    // The guardianship can be ended, which takes nothing of theirs, but not begun.
+    // The guardianship has ended, for both, and cannot begin again.
+    let before = world.events("child").await.len();
     world.guard("child", "").await.unwrap();
-    assert_eq!(world.everywhere("child", ADS).await, YES);
+    assert_eq!(world.events("child").await.len(), before);
     assert_eq!(reason(world.guard("child", "mother").await), Reason::RelationInvalid);
 }
 

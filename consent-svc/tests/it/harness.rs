@@ -1,6 +1,8 @@
 //! A service to talk to, a clock to move, and policies to publish.
 
 use std::{
+    net::SocketAddr,
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -42,6 +44,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     keys: TestKeys,
     pub(crate) config: ConsentConfig,
+    /// How it serves, from the next start on.
+    pub(crate) server: ServerConfig,
     process: Process,
     running: Option<Running>,
     channel: Channel,
@@ -89,11 +93,13 @@ impl World {
         let keys = TestKeys::new();
         ConsentService::migrate(&config).await.unwrap();
         let process = Process::quiet(clock.clone());
-        let (running, channel) = serve(&process, &config, &keys).await;
+        let server = ServerConfig::loopback();
+        let (running, channel) = serve(&process, &config, &server, &keys).await;
         Self {
             clock,
             keys,
             config,
+            server,
             process,
             running: Some(running),
             channel,
@@ -119,6 +125,16 @@ impl World {
         Channel::from_shared(format!("http://{address}")).unwrap()
     }
 
+    /// Where it serves its metrics.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().admin_address().unwrap()
+    }
+
+    /// Where the keys are that make its callers' tokens valid.
+    pub(crate) fn jwks_file(&self) -> PathBuf {
+        self.keys.jwks_file()
+    }
+
     /// Tells it to stop; gives what waits for that.
     pub(crate) fn stop(&mut self) -> Running {
         let running = self.running.take().unwrap();
@@ -128,17 +144,25 @@ impl World {
 
     /// Starts it after a stop.
     pub(crate) async fn start(&mut self) {
-        let (running, channel) = serve(&self.process, &self.config, &self.keys).await;
+        let (running, channel) = serve(&self.process, &self.config, &self.server, &self.keys).await;
         (self.running, self.channel) = (Some(running), channel);
     }
 
     /// Another replica on the same store, with a clock of its own.
     pub(crate) async fn replica(&self, clock: Clock) -> Self {
-        let url = self.config.store.url.expose().to_owned();
         let redis: Vec<String> =
             self.config.cache.redis.iter().map(|url| url.expose().to_owned()).collect();
-        let replica = Self::begin(url, &redis, None, clock).await;
-        replica.requests.store(1 << 32, Ordering::Relaxed);
+        self.replica_with(clock, &redis).await
+    }
+
+    /// Another replica on the same store, which is told of other Redis primaries.
+    pub(crate) async fn replica_with(&self, clock: Clock, redis: &[String]) -> Self {
+        static REPLICAS: AtomicU64 = AtomicU64::new(1);
+        let url = self.config.store.url.expose().to_owned();
+        let replica = Self::begin(url, redis, None, clock).await;
+        // No replica has another's request ids.
+        let first = REPLICAS.fetch_add(1, Ordering::Relaxed) << 32;
+        replica.requests.store(first, Ordering::Relaxed);
         replica
     }
 
@@ -365,12 +389,14 @@ impl World {
 /// Granted, why, and until when.
 pub(crate) type Answer = (bool, DecisionReason, Option<i64>);
 
-async fn serve(process: &Process, config: &ConsentConfig, keys: &TestKeys) -> (Running, Channel) {
-    let config = Config {
-        server: ServerConfig::loopback(),
-        auth: keys.auth_config(),
-        ..Config::new(config.clone())
-    };
+async fn serve(
+    process: &Process,
+    config: &ConsentConfig,
+    server: &ServerConfig,
+    keys: &TestKeys,
+) -> (Running, Channel) {
+    let config =
+        Config { server: server.clone(), auth: keys.auth_config(), ..Config::new(config.clone()) };
     let running = process.serve::<ConsentService>(config).await.unwrap();
     running.ready().await;
     let endpoint = Channel::from_shared(format!("http://{}", running.address())).unwrap();

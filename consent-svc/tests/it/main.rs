@@ -45,21 +45,31 @@ macro_rules! on_shared_stores {
 }
 
 mod as_of;
+mod auditor;
 mod cache;
+mod cache_metrics;
 mod calls;
+mod database_down;
 mod decisions;
 mod erasure;
 mod erasure_storage;
+mod exclusive;
 mod feed;
 mod feed_deadlines;
 mod feed_replicas;
+mod fences;
 mod guardians;
 mod harness;
 mod idempotency;
+mod inside;
 mod links;
 mod links_replicas;
+mod long_histories;
+mod overload;
 mod policies;
+mod primaries;
 mod reasons;
 mod receipts;
 mod redis_faults;
 mod replicas;
+mod tampered;

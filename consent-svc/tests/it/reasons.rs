@@ -1,6 +1,9 @@
 //! Every reason that a check can give, and the instant until which it holds.
 
-use proto::consent::v1::{AgeBand, AppliesTo, DecisionReason::*, LawfulBasis, Mechanism};
+use proto::{
+    consent::v1::{AgeBand, AppliesTo, DecisionReason::*, LawfulBasis, Mechanism},
+    errors::v1::Reason,
+};
 
 use crate::harness::*;
 
@@ -106,18 +109,21 @@ async fn before_it_takes_effect(world: World) {
     assert_eq!(new.version, 2);
 
     // The old one goes on deciding; what only the new one asks is not granted yet.
-    let effective = Some(START + 5 * DAY);
     assert_eq!(world.check("anna", SHARE).await, (true, Explicit, None));
     assert_eq!(world.check("anna", "social.surveys").await, (false, NoticeNotServed, None));
     let accept_until = world.serve_notice("anna", &new, &next).await.unwrap();
     assert_eq!(accept_until, Some(START + 35 * DAY));
     assert_eq!(world.check("anna", "social.surveys").await, (false, WindowPending, accept_until));
 
-    // Agreeing beforehand is possible, and counts from then on.
+    // It can be decided on when it is in effect, and no sooner.
     let yes = [SHARE, "social.surveys"];
-    world.decide(world.decision("anna", &new, &next, &yes)).await.unwrap();
-    assert_eq!(world.check("anna", "social.surveys").await, (false, WindowPending, effective));
+    let early = world.decide(world.decision("anna", &new, &next, &yes)).await;
+    assert_eq!(reason(early), Reason::PolicyNotEffective);
+    world.advance_to(START + 5 * DAY - 1);
+    let early = world.decide(world.decision("anna", &new, &next, &yes)).await;
+    assert_eq!(reason(early), Reason::PolicyNotEffective);
     world.advance_to(START + 5 * DAY);
+    world.decide(world.decision("anna", &new, &next, &yes)).await.unwrap();
     assert_eq!(world.check("anna", "social.surveys").await, (true, Explicit, None));
     assert_eq!(world.check("anna", SHARE).await, (true, Explicit, None));
 

@@ -17,7 +17,11 @@ on_every_store! {
 }
 
 impl World {
-    async fn receipt(&self, subject_id: &str, event_id: &str) -> Result<Receipt, Status> {
+    pub(crate) async fn receipt(
+        &self,
+        subject_id: &str,
+        event_id: &str,
+    ) -> Result<Receipt, Status> {
         let (subject_id, event_id) = (subject_id.to_owned(), event_id.to_owned());
         let message = GetReceiptRequest { subject_id, event_id };
         let given = self.consent().get_receipt(self.app(message)).await?.into_inner();
@@ -25,7 +29,7 @@ impl World {
         Ok(Receipt { record, signature, key_id })
     }
 
-    async fn receipt_keys(&self) -> Vec<PublicKey> {
+    pub(crate) async fn receipt_keys(&self) -> Vec<PublicKey> {
         let message = GetReceiptKeysRequest {};
         let given = self.consent().get_receipt_keys(self.app(message)).await.unwrap().into_inner();
         let key = |key: &ReceiptKey| {

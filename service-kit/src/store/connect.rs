@@ -40,10 +40,10 @@ pub struct StoreConfig {
     /// then fails. For a service that caches what it has read.
     #[serde(skip)]
     pub exclusive: bool,
-    /// PostgreSQL: commits do not wait for the disk. A crash of the database may undo the last
-    /// ones, so this is only for what may be undone.
+    /// PostgreSQL: what every session sets, where it is not to be as the database is configured:
+    /// names and values, as of `SET`.
     #[serde(skip)]
-    pub asynchronous_commit: bool,
+    pub session: Vec<(&'static str, &'static str)>,
 }
 
 /// What a write to SQLite survives once it is acknowledged.
@@ -68,13 +68,17 @@ impl Default for StoreConfig {
             idle_timeout: Span::from_secs(600),
             synchronous: Synchronous::Full,
             exclusive: false,
-            asynchronous_commit: false,
+            session: Vec::new(),
         }
     }
 }
 
-/// How long SQLite waits for another process that is writing to the same file.
+/// How long SQLite waits for another process that is writing to the same file, and how long it is
+/// tried to open a store at all.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause before it is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// A connection that was idle for longer than this is tried before it is used: firewalls and
 /// failovers drop idle ones without a word.
@@ -98,9 +102,11 @@ pub async fn connect(config: &StoreConfig) -> Result<DatabaseConnection, StoreEr
     loop {
         match Database::connect(options.clone()).await.map_err(StoreError::from) {
             // Whoever opens a new SQLite file changes its journal, which does not wait for others
-            // who are doing the same.
-            Err(StoreError::Conflict(_)) if started.elapsed() < BUSY_TIMEOUT => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            // who are doing the same. And a database that is being restarted is there again soon.
+            Err(StoreError::Conflict(_) | StoreError::Unavailable(_))
+                if started.elapsed() < BUSY_TIMEOUT =>
+            {
+                tokio::time::sleep(RETRY_AFTER).await;
             }
             Err(error) => return Err(error),
             Ok(db) => return ping(&db).await.map(|()| db),
@@ -167,8 +173,7 @@ fn postgres(url: &str, config: &StoreConfig) -> Result<ConnectOptions, StoreErro
             ("idle_in_transaction_session_timeout", milliseconds(config.statement_timeout)),
             ("default_transaction_isolation", "read committed".to_owned()),
         ])
-        // Otherwise as the database is configured.
-        .options(config.asynchronous_commit.then_some(("synchronous_commit", "off")))
+        .options(config.session.iter().copied())
         .disable_statement_logging();
     let mut options = ConnectOptions::new("postgres://");
     options

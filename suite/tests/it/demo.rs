@@ -58,9 +58,12 @@ fn a_suite_killed_during_an_upload_ends_in_the_same_state() {
     let address = suite.gateway().trim_start_matches("http://").to_owned();
     let mut demo = long_demo(suite.gateway(), data.path()).spawn().unwrap();
     let mut told = BufReader::new(demo.stderr.take().unwrap()).lines();
-    let under_way =
-        told.by_ref().map_while(Result::ok).any(|line| line == "uploading customers: 10 %");
-    assert!(under_way, "the demo ended before its upload");
+    let mut before = Vec::new();
+    let under_way = told.by_ref().map_while(Result::ok).any(|line| {
+        before.push(line);
+        before.last().is_some_and(|line| line == "uploading customers: 10 %")
+    });
+    assert!(under_way, "the demo ended before its upload:\n{}", before.join("\n"));
     suite.process.kill();
     let told = std::thread::spawn(move || told.map_while(Result::ok).collect::<Vec<_>>());
     let _suite = Suite::start_on(data.path(), &address);

@@ -121,10 +121,18 @@ impl Redis {
         self.nodes.len()
     }
 
+    /// The lease under which a check that started at this instant may use a primary: none while
+    /// subjects are spread over other primaries than this process knows, whose writers delete
+    /// elsewhere.
+    fn lease(&self, at: usize, start: BootTime) -> Option<Arc<Lease>> {
+        let lease = self.leases.open(at, start)?;
+        (lease.row.primaries == self.nodes.len() && lease.row.primary == at).then_some(lease)
+    }
+
     /// Looks a subject up for a check that started at `start`.
     pub(crate) async fn get(&self, subject_id: &str, start: BootTime) -> Found {
         let at = self.place(subject_id);
-        let Some(lease) = self.leases.open(at, start) else { return Found::Unusable };
+        let Some(lease) = self.lease(at, start) else { return Found::Unusable };
         let node = &self.nodes[at];
         if !node.primary.is_connected() {
             return Found::Unusable;
@@ -145,7 +153,7 @@ impl Redis {
             by_node[self.place(subject_id)].push(index);
         }
         let calls = by_node.iter().enumerate().flat_map(|(at, indices)| {
-            let lease = self.leases.open(at, start);
+            let lease = self.lease(at, start);
             let usable = lease.filter(|_| self.nodes[at].primary.is_connected());
             usable.into_iter().flat_map(move |lease| {
                 let chunks = indices.chunks(KEYS_A_CALL);
@@ -171,7 +179,7 @@ impl Redis {
     /// Announces a fill in the place of an answer that has run out.
     pub(crate) async fn begin(&self, subject_id: &str, start: BootTime) -> Option<Ticket> {
         let at = self.place(subject_id);
-        let lease = self.leases.open(at, start)?;
+        let lease = self.lease(at, start)?;
         let (key, nonce) = (key(&lease.row, subject_id), nonce());
         let primary = &self.nodes[at].primary;
         primary.begin(&lease.row.identity, &[&key], &nonce, FILL_WITHIN).await.ok()?;

@@ -32,6 +32,11 @@ fn what_can_be_changed_and_until_when() {
     let told: fn(&mut Spec) = |spec| spec.purposes[1].mechanism = Mechanism::NoticeOnly;
     let lifetime: fn(&mut Spec) =
         |spec| spec.purposes[1].consent_lifetime = Some(Span::from_days(10));
+    let older: fn(&mut Spec) = |spec| {
+        spec.applies_to = AppliesTo::ExistingSubjects;
+        spec.effective_at = Moment::from_millis(i64::MIN);
+    };
+    let renewed = (Any, Some(day(70)));
     let yes = || vec![(20, choose(YES))];
     let no = || vec![(20, choose(NO))];
     let no_again = || vec![(30, choose(NO))];
@@ -40,6 +45,8 @@ fn what_can_be_changed_and_until_when() {
         ("nothing to choose", told, yes(), day(21), (Nothing, None)),
         ("erased", as_it_is, vec![(0, Step::Erase)], day(1), (Nothing, None)),
         ("expired", lifetime, yes(), day(30), (Any, None)),
+        ("asked again then", lifetime, [yes(), vec![(40, choose(YES))]].concat(), day(45), renewed),
+        ("not an account that it asks", older, vec![], day(1), (Nothing, None)),
         ("not asked yet", as_it_is, vec![], day(1), (Any, None)),
         ("asked", as_it_is, served(), before(day(35)), (Any, Some(day(35)))),
         ("lapsed into a yes", as_it_is, served(), day(35), (Any, Some(day(65)))),

@@ -117,6 +117,10 @@ fn a_no_is_taken_back_where_it_was_given() {
     assert_eq!(here(&[(1, there(false, false))]), Some(Stance::Refused));
     assert_eq!(here(&[(1, there(false, false)), (2, there(true, false))]), None);
     assert_eq!(here(&[(1, choose(NO)), (2, there(true, false))]), Some(Stance::Refused));
+    // Nor does a no there, taken back there, take back the one here.
+    let there_and_back = [(1, choose(NO)), (2, there(false, false)), (3, there(true, false))];
+    assert_eq!(here(&there_and_back), Some(Stance::Refused));
+    assert_eq!(here(&[&there_and_back[..], &[(4, choose(YES))]].concat()), Some(Stance::Granted));
     let refused = Some(Stance::Refused);
     assert_eq!(of_child([(1, there(false, true)), (2, there(true, true))]), None);
     assert_eq!(of_child([(1, there(false, true)), (2, there(true, false))]), refused);

@@ -1,7 +1,8 @@
 //! Of children, and of those who were.
 
 use Reason::{
-    DefaultAfterLapse, Explicit, GuardianRequired, NoticeNotServed, ObjectionSignal, Withdrawn,
+    DefaultAfterLapse, Explicit, GuardianRequired, NoticeNotServed, NoticeServed, ObjectionSignal,
+    PrerequisiteDenied, Withdrawn,
 };
 
 use super::{
@@ -24,11 +25,17 @@ fn a_child_is_granted_what_its_guardian_agrees_to() {
     let served = || child(&[(0, Step::Serve(0))]);
     let unknown: fn(&mut Attributes) = |one| one.age_band = AgeBand::Unspecified;
     let father = (1, Step::Guardian(Some("father")));
+    let told_before_father = || child(&[(0, Step::Serve(0)), father.clone()]);
+    let alone = vec![(0, Step::ComeOfAge(false)), (0, Step::Serve(0))];
     check([
         no("not asked", child(&[]), GuardianRequired),
         no("silent while it is asked", served(), GuardianRequired),
         no("and after", served(), GuardianRequired).at(day(40)),
-        no("told", served(), GuardianRequired).id(SPAM),
+        no("told", served(), PrerequisiteDenied).id(SPAM),
+        yes("told, and the rest agreed to", agreed(&[]), NoticeServed).id(SPAM),
+        no("not told", child(&[]), NoticeNotServed).id(SPAM),
+        no("another guardian is not", told_before_father(), NoticeNotServed).id(SPAM),
+        no("told, with no guardian", alone, GuardianRequired).id(SPAM),
         no("its yes", child(&[(0, choose(YES))]), GuardianRequired),
         no("its no", child(&[(0, choose(NO))]), Explicit),
         yes("its guardian's yes", agreed(&[]), Explicit),
@@ -52,8 +59,8 @@ fn coming_of_age() {
     let adult = || (1, Step::ComeOfAge(true));
     let served = |at| (at, Step::Serve(0));
     check([
-        no("the guardian's yes is none", agreed(&[adult()]), GuardianRequired),
-        no("nor the child's", child(&[(0, choose(YES)), adult()]), GuardianRequired),
+        no("the guardian's yes is none", agreed(&[adult()]), NoticeNotServed),
+        no("nor the child's", child(&[(0, choose(YES)), adult()]), NoticeNotServed),
         yes("but one's own", agreed(&[adult(), (1, choose(YES))]), Explicit),
         no("a no is a no still", child(&[(0, choose(NO)), adult()]), Explicit),
         no("what was served before", child(&[served(0), adult()]), NoticeNotServed).at(day(40)),

@@ -75,18 +75,21 @@ proptest! {
         }
     }
 
-    /// For a child nothing is granted but what its guardian agreed to.
+    /// For a child nothing is granted but what its guardian agreed to, or was told where there is
+    /// nothing to choose.
     #[test]
     fn a_child_is_granted_only_what_its_guardian_agreed_to(policies in any_policies(), steps in history()) {
         let mut subject = play(&policies, &steps);
         apply(&policies, &mut subject, &Step::ComeOfAge(false), day(120));
         for at in instants(&policies, &[&subject]) {
             for id in IDS {
-                if alone(&policies, &subject, id, at).granted {
+                let answer = alone(&policies, &subject, id, at);
+                if answer.granted {
                     let agreed = subject.choices.iter().any(|choice| {
                         choice.by == Decider::Guardian && choice.stance == Stance::Granted
                             && policies.slot_at(choice.policy, choice.index) == policies.slot(id)
                     });
+                    let agreed = agreed || answer.reason == Reason::NoticeServed;
                     prop_assert!(agreed && subject.guardian.is_some(), "{} at {:?}", id, at);
                 }
             }

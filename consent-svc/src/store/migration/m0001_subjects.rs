@@ -40,9 +40,10 @@ CREATE TABLE feed_head (
   position INTEGER NOT NULL,
   purged_to INTEGER NOT NULL,
   effects_to INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
   cursor_key BLOB NOT NULL
 );
-INSERT INTO feed_head VALUES (1, 0, 0, 0, randomblob(32));
+INSERT INTO feed_head VALUES (1, 0, 0, 0, 0, randomblob(32));
 CREATE TABLE due_scan (
   one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
   since INTEGER NOT NULL,
@@ -94,40 +95,42 @@ CREATE TABLE cache_primary (
 );
 ";
 
-/// Ids are compared byte by byte, as the program does. Subjects' rows are rewritten in place,
-/// so pages keep some room for that. Requests and feed entries come and go in the order of time:
-/// a coarse index finds the old ones.
+/// Ids are compared byte by byte, as the program does. Columns of fixed length stand first, the
+/// longest before the others, so that none needs padding. Subjects' rows are rewritten in place,
+/// so pages keep some room for that. A crash empties the table of fences, and whoever has lost
+/// one starts over.
 const POSTGRES: &str = r#"
 CREATE TABLE subject (
+  due_at bigint,
+  revision int NOT NULL,
   subject_id text COLLATE "C" NOT NULL PRIMARY KEY,
-  revision bigint NOT NULL,
   state bytea NOT NULL,
-  linked text COLLATE "C",
-  due_at bigint
+  linked text COLLATE "C"
 ) WITH (fillfactor = 90);
 CREATE INDEX subject_due_at ON subject (due_at) WHERE due_at IS NOT NULL;
 CREATE TABLE event (
+  revision int NOT NULL,
   subject_id text COLLATE "C" NOT NULL,
-  revision bigint NOT NULL,
   content bytea NOT NULL,
   PRIMARY KEY (subject_id, revision)
 );
 CREATE TABLE feed (
   position bigint NOT NULL PRIMARY KEY,
-  subject_id text COLLATE "C",
-  kind bigint NOT NULL,
-  revision bigint NOT NULL,
-  recorded_at bigint NOT NULL
+  recorded_at bigint NOT NULL,
+  kind int NOT NULL,
+  revision int NOT NULL,
+  subject_id text COLLATE "C"
 );
 CREATE TABLE feed_head (
   one bigint NOT NULL PRIMARY KEY CHECK (one = 1),
   position bigint NOT NULL,
   purged_to bigint NOT NULL,
   effects_to bigint NOT NULL,
+  epoch bigint NOT NULL,
   cursor_key bytea NOT NULL
 ) WITH (fillfactor = 10);
 INSERT INTO feed_head
-  SELECT 1, 0, 0, 0, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid());
+  SELECT 1, 0, 0, 0, 0, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid());
 CREATE TABLE due_scan (
   one bigint NOT NULL PRIMARY KEY CHECK (one = 1),
   since bigint NOT NULL,
@@ -150,7 +153,7 @@ CREATE TABLE request (
   recorded_at bigint NOT NULL,
   reply bytea NOT NULL
 );
-CREATE INDEX request_recorded_at ON request USING brin (recorded_at);
+CREATE INDEX request_recorded_at ON request (recorded_at);
 CREATE TABLE policy (
   number bigint NOT NULL PRIMARY KEY,
   policy_id text COLLATE "C" NOT NULL,
@@ -164,7 +167,7 @@ CREATE TABLE policy (
 );
 CREATE TABLE policy_epoch (one bigint NOT NULL PRIMARY KEY CHECK (one = 1), value bigint NOT NULL);
 INSERT INTO policy_epoch (one, value) VALUES (1, 0);
-CREATE TABLE fence (
+CREATE UNLOGGED TABLE fence (
   subject_id text COLLATE "C" NOT NULL PRIMARY KEY,
   token bytea NOT NULL,
   set_at bigint NOT NULL

@@ -9,6 +9,7 @@ pub mod client;
 pub mod closed_loop;
 pub mod consent;
 pub mod consent_faults;
+pub mod consent_model;
 pub mod empty;
 pub mod machine;
 pub mod open_loop;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{consent, consent_faults, empty};
+use bench::{consent, consent_faults, consent_model, empty};
 use clap::{Parser, Subcommand};
 use tokio::runtime;
 
@@ -24,6 +24,8 @@ enum Command {
     Consent(consent::Options),
     /// Looks for stale answers of consent-svc while everything around it fails
     ConsentFaults(consent_faults::Options),
+    /// Searches the model of consent-svc's strict cache for a stale answer, and its mutants
+    ConsentModel(consent_model::Options),
     /// The servers that `empty` measures
     #[command(hide = true)]
     ServeEmpty(empty::ServeOptions),
@@ -53,6 +55,7 @@ fn run(command: Command) -> bench::Result<ExitCode> {
         Command::ConsentFaults(options) => {
             Ok(runtime.block_on(consent_faults::measure(&options))?.finish())
         }
+        Command::ConsentModel(options) => Ok(consent_model::measure(&options)?.finish()),
         Command::ServeEmpty(options) => {
             runtime.block_on(empty::serve(options)).map(|()| ExitCode::SUCCESS)
         }

@@ -10,7 +10,7 @@ use proto::consent::v1::{
 use service_kit::test_util::{Postgres, Redis};
 use tempfile::TempDir;
 use tokio::task::block_in_place;
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
 
 use super::memory::ask;
 use crate::{
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 256;
 /// How long the service may take until it answers.
 const START: Duration = Duration::from_secs(30);
+
+/// How often a call is made before it is given up.
+const ATTEMPTS: u32 = 10;
 
 /// How often it is tried to have all answers kept.
 const FILLS: u32 = 30;
@@ -141,7 +144,16 @@ impl Stage {
             let subjects = (first..last).map(id).collect();
             let mut client = ConsentServiceClient::new(self.channel.clone());
             let message = batch(subjects);
-            async move { client.batch_check(self.keys.app(message, PATIENCE)).await }
+            async move {
+                for _ in 0..ATTEMPTS {
+                    // Of many subjects, few pages are in the database's memory at first.
+                    match client.batch_check(self.keys.app(message.clone(), PATIENCE)).await {
+                        Err(status) if status.code() == Code::Unavailable => {}
+                        answer => return answer,
+                    }
+                }
+                client.batch_check(self.keys.app(message, PATIENCE)).await
+            }
         });
         let answers = stream::iter(batches).buffer_unordered(2);
         let yes = |answer: tonic::Response<BatchCheckResponse>| {

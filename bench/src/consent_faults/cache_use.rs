@@ -35,6 +35,13 @@ impl CacheUse {
     }
 }
 
+impl CacheUse {
+    /// Lookups that found an answer.
+    pub(super) fn hits(&self) -> u64 {
+        self.latest.values().filter_map(|counts| counts.get("hit")).sum()
+    }
+}
+
 /// `hit 1200, miss 30, opened 2`.
 impl fmt::Display for CacheUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

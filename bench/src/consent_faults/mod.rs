@@ -156,7 +156,7 @@ async fn measure_mutants(options: &Options) -> Result<Report> {
                 "MUTANT {mutant}: caught after {seen}; without it, none in {without} answers"
             );
         } else {
-            eprintln!("MUTANT {mutant}: NOT CAUGHT in {seen}");
+            report.invalid(format!("{mutant} was not caught in {seen}"));
         }
     }
     report.figure("mutants-caught", f64::from(caught), Unit::Count);
@@ -179,6 +179,13 @@ pub async fn measure(options: &Options) -> Result<Report> {
     }
     if let Some(why) = ended.broken() {
         report.invalid(why);
+    }
+    let lies = ended.count(Wrong::StaleYes) + ended.inversions();
+    if lies > 0 {
+        report.invalid(format!("{lies} answers were stale"));
+    }
+    if ended.hits() == 0 {
+        report.invalid("no lookup found anything in the cache: nothing was tried");
     }
     #[allow(clippy::cast_precision_loss)] // counts are far below 2^53
     let mut count = |name, count: u64| report.figure(name, count as f64, Unit::Count);

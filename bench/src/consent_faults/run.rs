@@ -240,6 +240,7 @@ impl Run {
                         cache.ask(admin).await;
                     }
                 }
+                tally.found_in_cache(cache.hits());
                 if second % TELL_EVERY == 0 {
                     eprintln!("{tally}; cache: {cache}");
                 }

@@ -23,6 +23,7 @@ const TOLD: u64 = 20;
 pub struct Tally {
     begun: Instant,
     audited: AtomicU64,
+    hits: AtomicU64,
     telling: AtomicU64,
     inversions: AtomicU64,
     written: AtomicU64,
@@ -43,6 +44,7 @@ impl Default for Tally {
         Self {
             begun: Instant::now(),
             audited: AtomicU64::default(),
+            hits: AtomicU64::default(),
             telling: AtomicU64::default(),
             inversions: AtomicU64::default(),
             written: AtomicU64::default(),
@@ -117,6 +119,16 @@ impl Tally {
         *lock(&self.faults).entry(name.to_owned()).or_default() += 1;
         lock(&self.present).push(what.clone());
         Present { tally: self, what }
+    }
+
+    /// Notes how many lookups have found an answer in the cache by now.
+    pub(super) fn found_in_cache(&self, hits: u64) {
+        self.hits.store(hits, Relaxed);
+    }
+
+    /// How many lookups found an answer in the cache: without any, nothing was tried.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Relaxed)
     }
 
     /// How many answers were judged.

@@ -39,6 +39,7 @@ async fn no_answer_is_stale_while_everything_fails() {
     assert_eq!(tally.all_wrong(), [], "seed {seed}: {tally}");
     assert_eq!((tally.count(Wrong::StaleYes), tally.inversions()), (0, 0));
     assert!(tally.audited() > 20_000, "{tally}");
+    assert!(tally.hits() > 5_000, "{tally}");
     assert!(tally.writes() > 300, "{tally}");
     assert!(tally.faults() >= 8, "{}", tally.faults_by_name());
 }

@@ -3,21 +3,24 @@
 //! | bytes | what |
 //! |---|---|
 //! | 1 | [`TAG`]: this is an answer, in this layout |
-//! | 4 | the epoch of the policies that it was computed with |
-//! | 6 | the subject's revision |
-//! | 2 | how many purposes: *n* |
+//! | varint | the epoch of the policies that it was computed with |
+//! | varint | the subject's revision |
+//! | varint | how many purposes: *n* |
 //! | *n* | by slot: the reason, and the topmost bit for a yes |
 //! | *n* | by slot: which of the deadlines below ends the answer, from 1; 0: none. Left out, as all that follows, when there are none |
 //! | 6 each | the deadlines in Unix milliseconds |
 //!
-//! Numbers are big-endian. A deadline that does not fit is in the year 10889, and never passes.
+//! Varints are those of protocol buffers, deadlines are big-endian. A deadline that does not fit is in the year 10889, and never passes.
+
+use prost::encoding::{decode_varint, encode_varint};
 
 use crate::domain::{Decision, Moment, Reason, Slot};
 
 /// The first byte of an answer. A fill in progress begins with another.
 pub(crate) const TAG: u8 = b'v';
 
-const HEADER: usize = 13;
+/// The most bytes before the answers: a tag and three varints.
+const HEADER: usize = 1 + 3 * 10;
 const YES: u8 = 0x80;
 /// Six bytes, all ones: the latest deadline that is kept.
 const LAST: i64 = (1 << 48) - 1;
@@ -59,9 +62,9 @@ pub(crate) fn encode(epoch: i64, revision: u64, answers: &[Decision]) -> Vec<u8>
     }
     let mut bytes = Vec::with_capacity(HEADER + 2 * answers.len() + 6 * deadlines.len());
     bytes.push(TAG);
-    bytes.extend_from_slice(&u32::try_from(epoch).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend_from_slice(&revision.to_be_bytes()[2..]);
-    bytes.extend_from_slice(&u16::try_from(answers.len()).unwrap_or(u16::MAX).to_be_bytes());
+    encode_varint(u64::try_from(epoch).unwrap_or(0), &mut bytes);
+    encode_varint(revision, &mut bytes);
+    encode_varint(answers.len() as u64, &mut bytes);
     let outcome = |answer: &Decision| answer.reason.code() | if answer.granted { YES } else { 0 };
     bytes.extend(answers.iter().map(outcome));
     if !deadlines.is_empty() {
@@ -76,21 +79,17 @@ pub(crate) fn encode(epoch: i64, revision: u64, answers: &[Decision]) -> Vec<u8>
 impl<'a> Answers<'a> {
     /// The answers in these bytes; nothing if they are none.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let (header, rest) = bytes.split_at_checked(HEADER)?;
-        if header[0] != TAG {
+        let (tag, mut rest) = bytes.split_first()?;
+        if *tag != TAG {
             return None;
         }
-        let purposes = usize::from(u16::from_be_bytes([header[11], header[12]]));
+        let mut next = || decode_varint(&mut rest).ok();
+        let (epoch, revision, purposes) = (next()?, next()?, next()?);
+        let (epoch, purposes) = (i64::try_from(epoch).ok()?, usize::try_from(purposes).ok()?);
         let (outcomes, rest) = rest.split_at_checked(purposes)?;
         let (ends, deadlines) =
             if rest.is_empty() { (rest, rest) } else { rest.split_at_checked(purposes)? };
-        Some(Self {
-            epoch: number(&header[1..5]),
-            revision: number(&header[5..11]).unsigned_abs(),
-            outcomes,
-            ends,
-            deadlines,
-        })
+        Some(Self { epoch, revision, outcomes, ends, deadlines })
     }
 
     /// The answer for a purpose; nothing: it is younger than these answers, and none of the
@@ -186,7 +185,7 @@ mod tests {
                 for slot in slots(40) {
                     let _ = Answers::decode(&bytes).map(|kept| kept.of(slot));
                 }
-                bytes.truncate(12);
+                bytes.truncate(3);
                 prop_assert!(Answers::decode(&bytes).is_none());
             }
         }
@@ -199,7 +198,7 @@ mod tests {
             reason: Reason::Explicit,
             valid_until: Some(Moment::from_millis(1_800_000_000_000)),
         };
-        assert_eq!(encode(1, 2, &[answer; 6]).len(), 31);
-        assert_eq!(encode(1, 2, &[Decision::denied(Reason::Explicit); 6]).len(), 19);
+        assert_eq!(encode(1, 2, &[answer; 6]).len(), 22);
+        assert_eq!(encode(1, 2, &[Decision::denied(Reason::Explicit); 6]).len(), 10);
     }
 }

@@ -143,8 +143,17 @@ async fn redis_forgets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_hold_something_else() {
     let fault = Fault::new().await;
-    let garbage: [&[u8]; 7] =
-        [b"", b"v", b"x", b"vgarbage", b"n12345678", &[0xff; 300], &[b'v', 0, 0, 0, 0, 0, 0]];
+    let garbage: [&[u8]; 9] = [
+        b"",
+        b"v",
+        b"v\x01",
+        b"v\x01\x01\x06",
+        b"x",
+        b"vgarbage",
+        b"n12345678",
+        &[0xff; 300],
+        &[b'v', 0x80, 0x80, 0x80, 0x80, 0x80, 0x80],
+    ];
     for value in garbage {
         fault.warm("anna").await;
         let mut connection = fault.connection().await;

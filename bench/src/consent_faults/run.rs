@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::{
@@ -158,6 +159,14 @@ impl Run {
         for person in history.linked_groups() {
             writer.link(person, &mut rng).await;
         }
+        // The cache holds a yes of everybody before the first withdrawal: a system that deleted
+        // nothing would otherwise go on with the first no.
+        let ungoverned = 0..run.plan.subjects - run.plan.governed;
+        let agreements = ungoverned.map(|subject| {
+            let (writer, mut rng) = (&writer, run.draws(100_000 + subject as u64));
+            async move { writer.write(subject, &mut rng).await }
+        });
+        stream::iter(agreements).buffer_unordered(run.plan.writers).collect::<()>().await;
         eprintln!("everything runs; logs: {}", run.world.logs().display());
         run.sweep(&auditor);
         run.write(&writer);

@@ -87,21 +87,27 @@ impl Writer {
         }
     }
 
-    /// Agrees, or withdraws.
+    /// Agrees, or withdraws; those who follow ask before and after it.
     async fn change(&self, subject: usize, rng: &mut ChaCha8Rng) {
+        // Before it is written, so that there is something to be stale.
+        self.follow(subject);
+        self.write(subject, rng).await;
+        self.follow(subject);
+    }
+
+    /// Agrees, or withdraws.
+    pub(super) async fn write(&self, subject: usize, rng: &mut ChaCha8Rng) {
         let id = self.history.id(subject);
         let write = if self.history.is_granted(subject) {
             Write::Withdraw(withdrawal(id))
         } else {
             Write::Grant(self.policy(subject).grant(id))
         };
-        // Before it is written, so that there is something to be stale.
-        self.follow(subject);
         let _gate = self.world.gate.read().await;
         self.history.begin(subject);
-        let Some(revision) = self.until_acknowledged(subject, &write, rng).await else { return };
-        self.history.acknowledge(subject, revision);
-        self.follow(subject);
+        if let Some(revision) = self.until_acknowledged(subject, &write, rng).await {
+            self.history.acknowledge(subject, revision);
+        }
     }
 
     /// Says that subjects are accounts of one person.

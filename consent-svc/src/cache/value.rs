@@ -10,7 +10,8 @@
 //! | *n* | by slot: which of the deadlines below ends the answer, from 1; 0: none. Left out, as all that follows, when there are none |
 //! | 6 each | the deadlines in Unix milliseconds |
 //!
-//! Varints are those of protocol buffers, deadlines are big-endian. A deadline that does not fit is in the year 10889, and never passes.
+//! Varints are those of protocol buffers, deadlines are big-endian. A deadline that does not fit is
+//! in the year 10889, and never passes.
 
 use prost::encoding::{decode_varint, encode_varint};
 

@@ -137,7 +137,7 @@ impl Store {
 /// whatever the service does.
 const BY_HAND: i64 = 100_000_000_000_000;
 
-/// Holds a cache closed no longer, unless an operator does.
+/// Holds a cache closed no longer, unless an operator does ([`BY_HAND`]).
 const RELEASED: &str = "held_until = CASE WHEN cache_primary.held_until < 100000000000000 \
                         THEN 0 ELSE cache_primary.held_until END";
 

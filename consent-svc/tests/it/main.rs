@@ -1,46 +1,32 @@
 //! The service as its callers meet it: over gRPC, with every layer, on both stores.
 #![allow(clippy::unwrap_used)]
 
+/// Runs each test on one store, in a module of that name.
+macro_rules! on_store {
+    ($store:ident, $world:ident, $($name:ident),*) => {
+        mod $store {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::harness::World::$world().await).await;
+            })*
+        }
+    };
+}
+
 /// Runs each test on SQLite with the cache in the process, on PostgreSQL without one, and on
 /// PostgreSQL with Redis.
 macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::harness::World::on_sqlite().await).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::harness::World::on_postgres().await).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::harness::World::on_redis().await).await;
-            })*
-        }
+        on_store!(sqlite, on_sqlite, $($name),*);
+        on_shared_stores!($($name),*);
     };
 }
 
 /// Runs each test on the stores that replicas can share: PostgreSQL, without and with Redis.
 macro_rules! on_shared_stores {
     ($($name:ident),* $(,)?) => {
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::harness::World::on_postgres().await).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::harness::World::on_redis().await).await;
-            })*
-        }
+        on_store!(postgres, on_postgres, $($name),*);
+        on_store!(redis, on_redis, $($name),*);
     };
 }
 

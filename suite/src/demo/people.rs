@@ -1,6 +1,6 @@
 //! What the messenger and its users do: announce, register, ask, decide, wait.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,6 +19,7 @@ use proto::{
     suggest::v1 as suggest,
     types::v1::{Identifier, IdentifierKind, StorageStatus, identifier::Value},
 };
+use tonic::{Code, Status};
 
 use super::{
     ADS, DAY, Story,
@@ -29,6 +30,9 @@ use super::{
 
 /// Calls in flight at once: enough to keep two cores busy.
 const CONCURRENCY: usize = 64;
+/// How often a call is made before it is given up, and the time between.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_secs(1);
 /// Registrations in one message of a stream.
 const REGISTRATIONS: usize = 500;
 
@@ -288,9 +292,16 @@ where
     Fut: Future<Output = anyhow::Result<()>> + 'a,
 {
     let bar = Progress::new(what, story.population.people.len());
-    stream::iter(
-        story.population.people.iter().enumerate().map(|(index, person)| act(index, person)),
-    )
+    let act = &act;
+    stream::iter(story.population.people.iter().enumerate().map(|(index, person)| async move {
+        for _ in 1..ATTEMPTS {
+            match act(index, person).await {
+                Err(error) if is_passing(&error) => tokio::time::sleep(PAUSE).await,
+                done => return done,
+            }
+        }
+        act(index, person).await
+    }))
     .buffer_unordered(CONCURRENCY)
     .try_for_each(|()| {
         bar.advance(1);
@@ -299,4 +310,11 @@ where
     .await
     .with_context(|| what)?;
     Ok(())
+}
+
+/// Whether the same request, sent again, may be answered: a machine that is busy with something
+/// else keeps a call waiting for longer than it may take.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<Status>().map(Status::code);
+    matches!(code, Some(Code::DeadlineExceeded | Code::Unavailable))
 }

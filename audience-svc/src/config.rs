@@ -49,7 +49,21 @@ pub struct MatchKeyConfig {
     /// At least 32 bytes that no other service has; usually `file:PATH`. With another secret nobody
     /// registered before is found. No default: without one the service does not start.
     pub secret: Secret,
-    /// The number under which keys made with it are stored. Default 1.
+    /// The number under which keys made with it are stored: a higher one for a newer secret.
+    /// Default 1.
+    pub version: u16,
+    /// Secrets of before, for as long as not everybody is registered anew under the newest: people
+    /// are found under these as well. None by default.
+    pub older: Vec<OlderSecret>,
+}
+
+/// A secret of before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OlderSecret {
+    /// As it was.
+    pub secret: Secret,
+    /// Its number.
     pub version: u16,
 }
 
@@ -104,7 +118,7 @@ impl Default for PurposeConfig {
 
 impl Default for MatchKeyConfig {
     fn default() -> Self {
-        Self { secret: Secret::default(), version: 1 }
+        Self { secret: Secret::default(), version: 1, older: Vec::new() }
     }
 }
 

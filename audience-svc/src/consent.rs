@@ -1,8 +1,9 @@
 //! What consent-svc says. Every answer is asked for when it is needed and kept nowhere.
 
+use futures::try_join;
 use proto::consent::v1::{
-    BatchCheckRequest, BatchCheckResponse, CheckRequest, Outcome,
-    consent_service_client::ConsentServiceClient,
+    AcknowledgeErasureRequest, BatchCheckRequest, BatchCheckResponse, ChangeEvent, CheckRequest,
+    Outcome, WatchChangesRequest, consent_service_client::ConsentServiceClient,
 };
 use service_kit::{
     boot::BootError,
@@ -10,23 +11,20 @@ use service_kit::{
     clock::UnixMillis,
     context::Context,
 };
+use tonic::{Code, Status};
 
 use crate::{
     config::{AudienceConfig, PurposeConfig},
+    domain::{Agreed, Until},
     error::Error,
+    following::Steps,
+    service::new_id,
 };
 
-/// The most subjects of one `BatchCheck`.
-pub(crate) const MAX_SUBJECTS: usize = 10_000;
-
-/// A consent in force.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Grant {
-    /// When it ends by the clock alone.
-    pub(crate) valid_until: Option<UnixMillis>,
-    /// The subject's revision.
-    pub(crate) revision: u64,
-}
+/// The largest step of the feed.
+const LARGEST_STEP: usize = 8 << 20;
+/// Our name among those who follow the feed.
+const FOLLOWER: &str = "audience-svc";
 
 /// consent-svc.
 #[derive(Debug, Clone)]
@@ -43,28 +41,21 @@ impl Consent {
         Ok(Self { client, purposes: config.purposes.clone() })
     }
 
-    /// For each subject, whether its data may be kept here.
-    pub(crate) async fn transfers(
-        &self,
-        subject_ids: Vec<String>,
-    ) -> Result<Vec<Option<Grant>>, Error> {
-        let answer = self.batch(&self.purposes.transfer, subject_ids, true).await?;
-        let details = answer.revisions.iter().zip(&answer.valid_until_ms);
-        Ok(answer
-            .outcomes
-            .iter()
-            .zip(details)
-            .map(|(outcome, (revision, until))| {
-                let valid_until = (*until != 0).then_some(UnixMillis::new(*until));
-                is_granted(*outcome).then_some(Grant { valid_until, revision: *revision })
+    /// What each of the subjects has agreed to.
+    pub(crate) async fn agreed(&self, subject_ids: Vec<String>) -> Result<Vec<Agreed>, Error> {
+        let (transfer, ads) = try_join!(
+            self.batch(&self.purposes.transfer, subject_ids.clone()),
+            self.batch(&self.purposes.ads, subject_ids),
+        )?;
+        let revisions = transfer.revisions.iter().zip(&ads.revisions);
+        let agreed = untils(&transfer).zip(untils(&ads)).zip(revisions);
+        // Answered one after the other, perhaps: no more is claimed than both have seen.
+        Ok(agreed
+            .map(|((transfer, ads), (one, other))| {
+                let revision = *one.min(other);
+                Agreed { transfer, ads, revision }
             })
             .collect())
-    }
-
-    /// How many of the subjects may be shown ads by lists.
-    pub(crate) async fn count_ads(&self, subject_ids: Vec<String>) -> Result<u64, Error> {
-        let answer = self.batch(&self.purposes.ads, subject_ids, false).await?;
-        Ok(answer.outcomes.iter().filter(|outcome| is_granted(**outcome)).count() as u64)
     }
 
     /// Whether the subject may be shown ads by lists, now.
@@ -77,23 +68,69 @@ impl Consent {
         Ok(is_granted(answer.into_inner().outcome))
     }
 
+    /// Everything that changes an answer about one of our purposes, after a position.
+    pub(crate) async fn changes(&self, cursor: Vec<u8>) -> Result<Steps, Status> {
+        let purpose_ids = vec![self.purposes.transfer.clone(), self.purposes.ads.clone()];
+        let client = self.client.clone().max_decoding_message_size(LARGEST_STEP);
+        let request = WatchChangesRequest { cursor, purpose_ids };
+        Ok({ client }.watch_changes(request).await?.into_inner())
+    }
+
+    /// What an event of the feed says that its subject has agreed to.
+    pub(crate) fn told(&self, event: &ChangeEvent) -> Result<Agreed, Error> {
+        let until = |purpose: &str| {
+            let answer = event.answers.iter().find(|answer| answer.purpose_id == purpose);
+            let Some(answer) = answer.filter(|answer| is_granted(answer.outcome)) else {
+                return Ok(Until::OVER);
+            };
+            let end = answer.valid_until.map(UnixMillis::try_from).transpose();
+            let unreadable = |_| Error::Internal("consent-svc told of an instant that is none");
+            end.map(Until::new).map_err(unreadable)
+        };
+        Ok(Agreed {
+            transfer: until(&self.purposes.transfer)?,
+            ads: until(&self.purposes.ads)?,
+            revision: event.revision,
+        })
+    }
+
+    /// Says that everything about a subject is erased here.
+    pub(crate) async fn acknowledge_erasure(&self, subject_id: &str) -> Result<(), Error> {
+        let request = AcknowledgeErasureRequest {
+            request_id: new_id("erased"),
+            subject_id: subject_id.to_owned(),
+            follower: FOLLOWER.to_owned(),
+        };
+        match self.client.clone().acknowledge_erasure(request).await {
+            // Nobody waits for it: the erasure is not known there any more, or not of this follower.
+            Err(status) if status.code() == Code::NotFound => Ok(()),
+            answer => answer.map(drop).map_err(|status| failed(&status)),
+        }
+    }
+
     async fn batch(
         &self,
         purpose: &str,
         subject_ids: Vec<String>,
-        with_details: bool,
     ) -> Result<BatchCheckResponse, Error> {
         let asked = subject_ids.len();
         let purpose_id = purpose.to_owned();
-        let request = BatchCheckRequest { purpose_id, subject_ids, with_details };
+        let request = BatchCheckRequest { purpose_id, subject_ids, with_details: true };
         let answer = self.client.clone().batch_check(request).await;
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
-        let details = if with_details { asked } else { 0 };
         let complete = answer.outcomes.len() == asked
-            && answer.revisions.len() >= details
-            && answer.valid_until_ms.len() >= details;
+            && answer.revisions.len() == asked
+            && answer.valid_until_ms.len() == asked;
         complete.then_some(answer).ok_or(Error::Internal("consent-svc left out an answer"))
     }
+}
+
+/// Until when each answer of a batch is a yes.
+fn untils(answer: &BatchCheckResponse) -> impl Iterator<Item = Until> {
+    answer.outcomes.iter().zip(&answer.valid_until_ms).map(|(outcome, until)| {
+        let end = (*until != 0).then_some(UnixMillis::new(*until));
+        if is_granted(*outcome) { Until::new(end) } else { Until::OVER }
+    })
 }
 
 /// Whatever is not a plain yes is a no.
@@ -101,6 +138,6 @@ fn is_granted(outcome: i32) -> bool {
     outcome == Outcome::Granted as i32
 }
 
-fn failed(status: &tonic::Status) -> Error {
+fn failed(status: &Status) -> Error {
     Error::Consent(Box::new(client::failed("consent-svc", status)))
 }

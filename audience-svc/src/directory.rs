@@ -1,95 +1,147 @@
-//! The index in memory, kept at the directory's state by its sequence of changes.
+//! What is kept of the directory in memory: whom a key finds, and who may be counted. It follows
+//! the database by its sequence of changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use service_kit::clock::Clock;
-use tokio::sync::Mutex;
+use identifiers::MatchKey;
+use roaring::RoaringBitmap;
+use service_kit::clock::{Clock, UnixMillis};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Error,
-    index::{Index, Loading},
+    index::{Change, Index},
     service::Service,
     store::{
-        Store,
-        directory::{self, Tail},
+        Database, Store,
+        directory::{self, Changes, Stored, Tail},
     },
 };
 
-/// How many changes are read at once.
-const PAGE: u64 = 10_000;
+/// The changes of how many transactions are read at once.
+const PAGE: u64 = 100;
 
-/// The index and the last change that is in it.
+/// The directory in memory.
 #[derive(Debug)]
 pub(crate) struct Directory {
     store: Store,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     index: Arc<Index>,
-    position: Mutex<i64>,
+    /// The ordinals of those who are here and agreed to the use.
+    countable: Arc<RoaringBitmap>,
+    /// The last change that is in both.
+    position: i64,
 }
 
 impl Directory {
-    /// Loads the index.
-    pub(crate) async fn load(store: Store) -> Result<Self, Error> {
-        let directory = Self { store, index: Arc::default(), position: Mutex::new(0) };
-        let position = directory.reload().await?;
-        *directory.position.lock().await = position;
+    /// Loads it.
+    pub(crate) async fn load(store: Store, clock: Clock) -> Result<Self, Error> {
+        let state = Mutex::new(loaded(store.reads(), clock.now()).await?);
+        let directory = Self { store, clock, state };
         directory.catch_up().await?;
         Ok(directory)
     }
 
-    /// The index.
+    /// Whom a key finds.
     pub(crate) fn index(&self) -> Arc<Index> {
-        self.index.clone()
+        self.state().index.clone()
+    }
+
+    /// Who may be counted.
+    pub(crate) fn countable(&self) -> Arc<RoaringBitmap> {
+        self.state().countable.clone()
     }
 
     /// Applies every change that was committed, by whatever replica, before this was called. It is
     /// called at fixed points, never because a key was not found.
     pub(crate) async fn catch_up(&self) -> Result<(), Error> {
-        let mut position = self.position.lock().await;
-        let goal = directory::last_change(self.store.reads()).await?;
-        while *position < goal {
-            match directory::changes_after(self.store.reads(), *position, PAGE).await? {
-                Tail::Changes(changes, reached) if reached > *position => {
-                    self.index.apply(&changes);
-                    *position = reached;
-                }
-                // Pruned, or a store that was set back behind what was counted.
-                Tail::Changes(..) | Tail::Gone => *position = self.reload().await?,
-            }
-        }
-        Ok(())
+        self.catch_up_in(self.store.reads()).await
     }
 
-    async fn reload(&self) -> Result<i64, Error> {
-        let mut content = Loading::default();
-        let position =
-            directory::load(self.store.reads(), |key, ordinal| content.insert(key, ordinal))
-                .await?;
-        self.index.replace(content);
-        Ok(position)
+    /// The same, reading through a transaction. Nothing is held while the database is asked: who
+    /// has its one connection (SQLite) may be waiting here.
+    pub(crate) async fn catch_up_in(&self, db: &impl Database) -> Result<(), Error> {
+        let goal = directory::last_change(db).await?;
+        loop {
+            let from = self.state().position;
+            if from >= goal {
+                return Ok(());
+            }
+            match directory::changes_after(db, from, PAGE).await? {
+                Tail::Changes(changes, reached) if reached > from => {
+                    self.state().advance(from, &changes, reached);
+                }
+                // Pruned, or a store that was set back behind what was counted.
+                Tail::Changes(..) | Tail::Gone => {
+                    let loaded = loaded(db, self.clock.now()).await?;
+                    let mut state = self.state();
+                    if state.position == from {
+                        *state = loaded;
+                    }
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the position behind: what is applied twice is the same.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State {
+    /// Applies changes that follow `from`, unless someone else was faster.
+    fn advance(&mut self, from: i64, changes: &[Changes], reached: i64) {
+        if self.position != from {
+            return;
+        }
+        let countable = Arc::make_mut(&mut self.countable);
+        for change in changes {
+            self.index.apply(&change.keys);
+            for (ordinal, counts) in &change.people {
+                if *counts {
+                    countable.insert(*ordinal);
+                } else {
+                    countable.remove(*ordinal);
+                }
+            }
+        }
+        self.position = reached;
+    }
+}
+
+async fn loaded(db: &impl Database, now: UnixMillis) -> Result<State, Error> {
+    let (index, mut countable) = (Index::default(), RoaringBitmap::new());
+    let each = |page: &[Stored]| {
+        let keys = page.iter().flat_map(|one| {
+            let change = |key: &MatchKey| Change { key: *key, ordinal: Some(one.found.ordinal) };
+            one.keys.iter().map(change)
+        });
+        index.apply(&keys.collect::<Vec<_>>());
+        let counted = page.iter().filter(|one| one.found.agreed.counts(now));
+        countable.extend(counted.map(|one| one.found.ordinal));
+    };
+    let position = directory::load(db, each).await?;
+    Ok(State { index: Arc::new(index), countable: Arc::new(countable), position })
+}
+
 impl Service {
-    /// Keeps the index current until `shutdown`.
+    /// Keeps the memory of the directory current until `shutdown`.
     pub(crate) async fn follow_directory(self: Arc<Self>, shutdown: CancellationToken) {
         let pause = self.config.directory.poll_interval.get();
-        while until_next(&self.clock, pause, &shutdown).await {
+        loop {
+            tokio::select! {
+                () = self.clock.sleep(pause) => {}
+                () = shutdown.cancelled() => return,
+            }
             if let Err(error) = self.directory.catch_up().await {
                 tracing::warn!(%error, "the directory's changes cannot be read");
             }
         }
-    }
-}
-
-/// Waits; false at shutdown.
-async fn until_next(
-    clock: &Clock,
-    pause: std::time::Duration,
-    shutdown: &CancellationToken,
-) -> bool {
-    tokio::select! {
-        () = clock.sleep(pause) => true,
-        () = shutdown.cancelled() => false,
     }
 }

@@ -58,6 +58,12 @@ pub enum Error {
     /// consent-svc did not answer; the status says so already.
     #[error("consent-svc did not answer")]
     Consent(Box<Status>),
+    /// consent-svc did not answer in the time that others can wait.
+    #[error("consent-svc did not answer in time")]
+    ConsentTimeout,
+    /// The stream of consent-svc's changes has ended, or nothing came for too long.
+    #[error("the stream of changes has ended")]
+    FeedEnded,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,6 +117,10 @@ impl From<Error> for Status {
             }
             Error::RequestIdReused => status::status(Reason::RequestIdReused, text),
             Error::Consent(status) => *status,
+            Error::ConsentTimeout | Error::FeedEnded => {
+                let text = "consent-svc did not answer; try again";
+                status::retryable(Reason::DependencyUnavailable, text, Duration::from_secs(1))
+            }
             Error::Store(error) => error.into(),
             Error::Internal(_) => {
                 tracing::error!(error = text, "a defect");

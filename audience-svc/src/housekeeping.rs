@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use service_kit::clock::UnixMillis;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::day_of,
     error::Error,
     service::Service,
-    store::{Tx, directory, members, uploads},
+    store::{
+        Tx,
+        directory::{self, Entry, Stored},
+        members, uploads,
+    },
 };
 
 /// How many rows are cleared away in one transaction.
@@ -32,6 +37,19 @@ impl Service {
         }
     }
 
+    /// Takes those out whose rows do not count any more; who came back meanwhile stays.
+    async fn remove_expired(&self, subject_ids: &[String], now: UnixMillis) -> Result<(), Error> {
+        let remove = |tx: Tx| async move {
+            let writer = directory::begin(&tx).await?;
+            let known = writer.known(&tx, subject_ids.iter().map(String::as_str)).await?;
+            let ended = known.values().filter(|one| !one.found.agreed.may_stay(now));
+            let leaves = |one: &Stored| Entry::heard(one.subject_id.clone(), one.found.agreed);
+            let entries: Vec<Entry> = ended.map(leaves).collect();
+            writer.settle(&tx, &entries, &known, |_| Vec::new(), 0, now).await
+        };
+        self.store.locking("remove_expired", remove).await
+    }
+
     async fn tidy(&self) -> Result<(), Error> {
         let now = self.now();
         loop {
@@ -39,9 +57,7 @@ impl Service {
             if ended.is_empty() {
                 break;
             }
-            let ended = &ended;
-            let remove = |tx: Tx| async move { directory::remove_expired(&tx, ended, now).await };
-            self.store.locking("remove_expired", remove).await?;
+            self.remove_expired(&ended, now).await?;
         }
         let expire = |tx: Tx| async move { uploads::expire(&tx, now, SOME_UPLOADS).await };
         while self.store.locking("expire_uploads", expire).await? > 0 {}

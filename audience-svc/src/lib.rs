@@ -13,6 +13,7 @@ mod consent;
 mod directory;
 pub mod domain;
 mod error;
+mod following;
 mod grpc;
 mod housekeeping;
 pub mod index;
@@ -36,7 +37,9 @@ use service_kit::{
     context::Context,
 };
 
-pub use config::{AudienceConfig, DirectoryConfig, MatchKeyConfig, PurposeConfig, UploadConfig};
+pub use config::{
+    AudienceConfig, DirectoryConfig, MatchKeyConfig, OlderSecret, PurposeConfig, UploadConfig,
+};
 
 use crate::{grpc::Grpc, service::Service, store::Store};
 
@@ -56,6 +59,7 @@ impl KitService for AudienceService {
             async move { store.ping().await }
         });
         ctx.spawn("directory", service.clone().follow_directory(ctx.shutdown.clone()));
+        ctx.spawn("consent feed", service.clone().follow_consent(ctx.shutdown.clone()));
         ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
 
         let grpc = Grpc::new(service, ctx.shutdown.clone());

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use service_kit::store::StoreError;
 
 use crate::{
-    consent::MAX_SUBJECTS,
     domain::{BusinessScope, Expression, MaskedCount, Released, day_of},
     error::Error,
     service::Service,
-    store::{RequestKey, Tx, audiences, directory, members, releases},
+    store::{RequestKey, Tx, audiences, members, releases},
 };
 
 /// How often a count is begun anew because a list changed while it was counted.
@@ -81,32 +80,18 @@ impl Service {
         scope: &BusinessScope,
         expression: &Expression,
     ) -> Result<MaskedCount, Error> {
+        self.following.fresh().await?;
+        self.directory.catch_up().await?;
         let named: Vec<&str> = expression.audiences()?.into_iter().collect();
-        let now = self.now();
-        let (db, today) = (self.store.reads(), day_of(now));
+        let (db, today) = (self.store.reads(), day_of(self.now()));
+        let countable = self.directory.countable();
         let mut count = MaskedCount::default();
-        let mut waiting = Vec::new();
         let mut from = 0;
         while let Some((chunk, members)) =
             members::next_chunk(db, scope, &named, from, today).await?
         {
-            let people: Vec<u32> = expression.evaluate(&members).into_iter().collect();
-            for found in directory::subjects(db, &people).await? {
-                if found.counts_at(now) {
-                    waiting.push(found.subject_id);
-                } else {
-                    self.untidy.notify_one();
-                }
-            }
-            while waiting.len() >= MAX_SUBJECTS {
-                let rest = waiting.split_off(MAX_SUBJECTS);
-                count.add(self.consent.count_ads(waiting).await?);
-                waiting = rest;
-            }
+            count.add(expression.evaluate(&members).intersection_len(&countable));
             from = chunk + 1;
-        }
-        if !waiting.is_empty() {
-            count.add(self.consent.count_ads(waiting).await?);
         }
         Ok(count)
     }

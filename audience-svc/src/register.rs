@@ -1,24 +1,28 @@
 //! Registering identifiers: only of people who agreed to the transfer, only as match keys.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use identifiers::{MatchKey, MatchKeySecret, Region};
+use identifiers::{MatchKey, Region};
 use serde::{Deserialize, Serialize};
 use service_kit::compute::compute;
+use tokio::time::timeout;
 
 use crate::{
-    consent::Grant,
-    domain::{Refusal, Row},
+    domain::{Agreed, Refusal, Row, Secrets},
     error::Error,
     service::Service,
-    store::{RequestKey, Tx, directory},
+    store::{RequestKey, Tx, directory, requests},
 };
+
+/// How long consent-svc may take while everybody who changes the directory waits.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One person's identifiers, keyed.
 #[derive(Debug)]
 pub(crate) struct Keyed {
     subject_id: String,
     keys: Vec<MatchKey>,
+    older_keys: Vec<MatchKey>,
     rejections: Vec<(u32, Refusal)>,
 }
 
@@ -38,14 +42,17 @@ impl Keyed {
         subject_id: String,
         rows: impl Iterator<Item = Row<'a>>,
         region: Option<Region>,
-        secret: &MatchKeySecret,
+        secrets: &Secrets,
     ) -> Self {
-        let mut keyed = Self { subject_id, keys: Vec::new(), rejections: Vec::new() };
+        let (keys, older_keys, rejections) = (Vec::new(), Vec::new(), Vec::new());
+        let mut keyed = Self { subject_id, keys, older_keys, rejections };
         for (index, row) in (0_u32..).zip(rows) {
             match row.registered(region) {
                 Ok((kind, digests)) => {
-                    let keys = digests.iter().map(|digest| secret.match_key(kind, digest));
-                    keyed.keys.extend(keys);
+                    for digest in &digests {
+                        keyed.keys.push(secrets.key(kind, digest));
+                        keyed.older_keys.extend(secrets.older_keys(kind, digest));
+                    }
                 }
                 Err(refusal) => keyed.rejections.push((index, refusal)),
             }
@@ -59,54 +66,70 @@ impl Keyed {
 impl Service {
     /// Applies registrations together. Whoever has not agreed to the transfer is not stored, and
     /// what was stored of them is removed.
+    ///
+    /// consent-svc is asked while nobody else can change the directory: whoever withdraws after its
+    /// answer is removed by the follower of its feed, who waits until these are stored.
     pub(crate) async fn put_identifiers(
         &self,
         request: &RequestKey,
         registrations: Vec<Keyed>,
     ) -> Result<Vec<Outcome>, Error> {
-        let subjects = registrations.iter().map(|one| one.subject_id.clone()).collect();
-        let grants = self.consent.transfers(subjects).await?;
-        let now = self.now();
-        let held = |grant: &Option<Grant>| {
-            grant.filter(|grant| grant.valid_until.is_none_or(|until| now < until))
+        let registrations = &registrations;
+        let put = |tx: Tx| async move {
+            let writer = directory::begin(&tx).await?;
+            if let Some(outcomes) = requests::replay(&*tx, request).await? {
+                return Ok(outcomes);
+            }
+            self.directory.catch_up_in(&*tx).await?;
+            self.settle(&tx, writer, request, registrations).await
         };
-        let grants: Vec<Option<Grant>> = grants.iter().map(held).collect();
+        let outcomes = self.store.locking("put_identifiers", put).await?;
+        if let Err(error) = self.directory.catch_up().await {
+            // It is stored; the memory will follow.
+            tracing::warn!(%error, "the directory's changes cannot be read");
+        }
+        Ok(outcomes)
+    }
 
-        let entries: Vec<directory::Entry> = registrations
-            .iter()
-            .zip(&grants)
-            .map(|(one, grant)| directory::Entry {
-                subject_id: one.subject_id.clone(),
-                keys: grant.map(|_| one.keys.clone()).unwrap_or_default(),
-                valid_until: grant.and_then(|grant| grant.valid_until),
-                revision: grant.map_or(0, |grant| grant.revision),
-            })
-            .collect();
-        let outcome = |(one, grant): (Keyed, Option<Grant>)| Outcome {
-            stored: grant.is_some(),
-            rejections: one.rejections,
+    async fn settle(
+        &self,
+        tx: &Tx,
+        writer: directory::Writer,
+        request: &RequestKey,
+        registrations: &[Keyed],
+    ) -> Result<Vec<Outcome>, Error> {
+        let subjects = registrations.iter().map(|one| one.subject_id.clone()).collect();
+        let agreed = timeout(PATIENCE, self.consent.agreed(subjects)).await;
+        let agreed = agreed.map_err(|_| Error::ConsentTimeout)??;
+        let now = self.now();
+        let outcome = |(one, agreed): (&Keyed, &Agreed)| Outcome {
+            stored: agreed.may_stay(now),
+            rejections: one.rejections.clone(),
         };
-        let nobody_agreed = grants.iter().all(Option::is_none);
-        let outcomes: Vec<Outcome> = registrations.into_iter().zip(grants).map(outcome).collect();
-        let subject_ids: Vec<&str> =
-            entries.iter().map(|entry| entry.subject_id.as_str()).collect();
-        if nobody_agreed && !directory::has_any(self.store.reads(), &subject_ids).await? {
+        let outcomes: Vec<Outcome> = registrations.iter().zip(&agreed).map(outcome).collect();
+        let ids = registrations.iter().map(|one| one.subject_id.as_str());
+        let known = writer.known(tx, ids).await?;
+        if known.is_empty() && outcomes.iter().all(|outcome| !outcome.stored) {
             // There is nothing to keep of these people, not even that somebody asked.
             return Ok(outcomes);
         }
-
-        let version = self.secret.version();
-        let (entries, outcomes) = (&entries, &outcomes);
-        let put = |tx: Tx| async move {
-            directory::put(&tx, entries, version, now).await?;
-            Ok(outcomes.clone())
+        let entry = |(one, agreed): (&Keyed, Agreed)| directory::Entry {
+            subject_id: one.subject_id.clone(),
+            agreed,
+            keys: Some(one.keys.clone()),
+            older_keys: one.older_keys.clone(),
         };
-        let answer = self.store.once_locking(request, now, put).await?;
-        if let Err(error) = self.directory.catch_up().await {
-            // It is stored; the index will follow.
-            tracing::warn!(%error, "the directory's changes cannot be read");
-        }
-        Ok(answer)
+        let entries: Vec<_> = registrations.iter().zip(agreed).map(entry).collect();
+        let index = self.directory.index();
+        let holders = |keys: &[MatchKey]| {
+            let mut holders = Vec::with_capacity(keys.len());
+            index.probe_many(keys, &mut holders);
+            holders
+        };
+        let version = self.secrets.version();
+        writer.settle(tx, &entries, &known, holders, version, now).await?;
+        requests::record(tx, request, &outcomes, now).await?;
+        Ok(outcomes)
     }
 
     /// Runs work that only computes, beside the calls that wait for others.
@@ -116,8 +139,8 @@ impl Service {
         compute(work).await.map_err(|_| Error::Internal("a computation panicked"))
     }
 
-    /// The secret, for work beside the calls.
-    pub(crate) fn key_secret(&self) -> Arc<MatchKeySecret> {
-        self.secret.clone()
+    /// The secrets, for work beside the calls.
+    pub(crate) fn key_secrets(&self) -> Arc<Secrets> {
+        self.secrets.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! What every use case works with.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use identifiers::MatchKeySecret;
 use prost::{Message, Name};
@@ -8,17 +8,19 @@ use service_kit::{
     auth::Caller,
     boot::BootError,
     clock::{Clock, UnixMillis},
+    config::Secret,
     context::Context,
     grpc::PageTokens,
 };
 use tokio::sync::Notify;
 
 use crate::{
-    config::AudienceConfig,
+    config::{AudienceConfig, MatchKeyConfig},
     consent::Consent,
     directory::Directory,
-    domain::BusinessScope,
+    domain::{BusinessScope, Secrets},
     error::Error,
+    following::Following,
     seal::{self, Seal},
     store::{RequestKey, Store, businesses},
 };
@@ -29,7 +31,8 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) consent: Consent,
-    pub(crate) secret: Arc<MatchKeySecret>,
+    pub(crate) following: Following,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) seal: Seal,
     pub(crate) pages: PageTokens,
     pub(crate) clock: Clock,
@@ -41,17 +44,23 @@ pub(crate) struct Service {
 impl Service {
     /// Opens the store and loads the index.
     pub(crate) async fn open(ctx: &Context, config: &AudienceConfig) -> Result<Self, BootError> {
-        let secret = config.match_keys.secret.expose().as_bytes();
-        let keys = MatchKeySecret::new(config.match_keys.version, secret)
-            .map_err(|error| BootError::other(format!("match_key.secret: {error}")))?;
+        let secrets = secrets(&config.match_keys)?;
+        // Page tokens and what was sent are sealed under the oldest secret: they stay as they are
+        // while a newer one is brought in.
+        let oldest = config.match_keys.older.iter().min_by_key(|older| older.version);
+        let sealing = oldest.map_or(&config.match_keys.secret, |older| &older.secret);
+        let sealing = sealing.expose().as_bytes();
         let store = Store::open(&config.store).await?;
-        let directory = Directory::load(store.clone()).await.map_err(BootError::other)?;
+        let clock = ctx.clock.clone();
+        let directory =
+            Directory::load(store.clone(), clock.clone()).await.map_err(BootError::other)?;
         Ok(Self {
             consent: Consent::connect(ctx, config)?,
-            secret: Arc::new(keys),
-            seal: Seal::new(secret),
-            pages: seal::page_tokens(secret),
-            clock: ctx.clock.clone(),
+            following: Following::default(),
+            secrets: Arc::new(secrets),
+            seal: Seal::new(sealing),
+            pages: seal::page_tokens(sealing),
+            clock,
             config: config.clone(),
             untidy: Notify::new(),
             store,
@@ -88,6 +97,25 @@ impl Service {
             method,
         }
     }
+}
+
+fn secrets(config: &MatchKeyConfig) -> Result<Secrets, BootError> {
+    let open = |name: String, version, secret: &Secret| {
+        MatchKeySecret::new(version, secret.expose().as_bytes())
+            .map_err(|error| BootError::other(format!("{name}: {error}")))
+    };
+    let newest = open("match_keys.secret".to_owned(), config.version, &config.secret)?;
+    let mut versions = BTreeSet::from([config.version]);
+    let mut older = Vec::new();
+    for (index, one) in config.older.iter().enumerate() {
+        let name = format!("match_keys.older[{index}]");
+        if one.version > config.version || !versions.insert(one.version) {
+            let why = "versions must differ and be lower than that of match_keys.secret";
+            return Err(BootError::other(format!("{name}.version: {why}")));
+        }
+        older.push(open(format!("{name}.secret"), one.version, &one.secret)?);
+    }
+    Ok(Secrets::new(newest, older))
 }
 
 /// A name for a new audience or upload that nobody can guess.

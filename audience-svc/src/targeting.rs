@@ -49,10 +49,10 @@ impl Service {
         let Some(found) = directory::find_subject(db, subject_id).await? else {
             return Ok(Vec::new());
         };
-        if !found.counts_at(now) {
+        if !found.found.agreed.may_stay(now) {
             self.untidy.notify_one();
             return Ok(Vec::new());
         }
-        members::targetable_with(db, found.ordinal, asked, day_of(now)).await
+        members::targetable_with(db, found.found.ordinal, asked, day_of(now)).await
     }
 }

@@ -5,9 +5,9 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use identifiers::{MatchKey, MatchKeySecret};
+use identifiers::MatchKey;
 
-use super::{Reading, Refusal, Row, RowCounts};
+use super::{NOBODY, Reading, Refusal, Row, RowCounts, Secrets};
 
 /// The most rows of one batch.
 pub const MAX_ROWS: usize = 10_000;
@@ -29,8 +29,29 @@ pub struct BatchReport {
 pub struct KeyedBatch {
     /// Its report.
     pub report: BatchReport,
-    /// The keys of the rows that count, each once.
-    pub keys: Vec<MatchKey>,
+    /// The keys of the rows that count, each row once, for each version of the secret from new to
+    /// old.
+    keys: Vec<Vec<MatchKey>>,
+}
+
+impl KeyedBatch {
+    /// Whom the rows find: for each that counts an ordinal or [`NOBODY`]. `probe` appends as much
+    /// for each key. Every version is asked about every row, whoever was found before.
+    pub fn found(&self, mut probe: impl FnMut(&[MatchKey], &mut Vec<u32>)) -> Vec<u32> {
+        let mut versions = self.keys.iter();
+        let newest = versions.next().map_or(&[][..], Vec::as_slice);
+        let mut found = Vec::with_capacity(newest.len());
+        probe(newest, &mut found);
+        let mut older = Vec::new();
+        for keys in versions {
+            older.clear();
+            probe(keys, &mut older);
+            for (found, older) in found.iter_mut().zip(&older) {
+                *found = if *found == NOBODY { *older } else { *found };
+            }
+        }
+        found
+    }
 }
 
 /// Reads the rows of a batch and makes their match keys. A row whose kind and digest stood in the
@@ -38,11 +59,11 @@ pub struct KeyedBatch {
 pub fn key_rows<'a>(
     rows: impl Iterator<Item = Row<'a>>,
     reading: Reading,
-    secret: &MatchKeySecret,
+    secrets: &Secrets,
 ) -> KeyedBatch {
     let expected = rows.size_hint().0;
     let mut report = BatchReport::default();
-    let mut keys = Vec::with_capacity(expected);
+    let mut keys = vec![Vec::with_capacity(expected); secrets.versions()];
     // A key stands for (kind, digest): two rows have the same key when they have both in common.
     let mut seen: HashSet<MatchKey, BuildHasherDefault<KeyHasher>> =
         HashSet::with_capacity_and_hasher(expected, BuildHasherDefault::default());
@@ -50,9 +71,12 @@ pub fn key_rows<'a>(
         report.counts.received += 1;
         match row.digest(reading) {
             Ok((kind, digest)) => {
-                let key = secret.match_key(kind, &digest);
+                let key = secrets.key(kind, &digest);
                 if seen.insert(key) {
-                    keys.push(key);
+                    let all = std::iter::once(key).chain(secrets.older_keys(kind, &digest));
+                    for (keys, key) in keys.iter_mut().zip(all) {
+                        keys.push(key);
+                    }
                 } else {
                     report.counts.duplicate += 1;
                 }
@@ -92,15 +116,29 @@ impl Hasher for KeyHasher {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use identifiers::{Kind, Profile, Rejection};
+    use identifiers::{Kind, MatchKeySecret, Profile, Rejection};
 
     use super::*;
     use crate::domain::RowValue;
 
     const READING: Reading = Reading { profile: Profile::Meta, default_region: None };
 
-    fn secret() -> MatchKeySecret {
-        MatchKeySecret::new(1, &[7; 32]).unwrap()
+    fn secret() -> Secrets {
+        Secrets::new(MatchKeySecret::new(2, &[7; 32]).unwrap(), Vec::new())
+    }
+
+    #[test]
+    fn older_keys_find_whom_newer_ones_do_not() {
+        let old = MatchKeySecret::new(1, &[8; 32]).unwrap();
+        let secrets = Secrets::new(MatchKeySecret::new(2, &[7; 32]).unwrap(), vec![old]);
+        let rows = [email("a@example.com"), email("b@example.com"), email("c@example.com")];
+        let batch = key_rows(rows.into_iter(), READING, &secrets);
+        let mut answers = [vec![1, NOBODY, NOBODY], vec![2, 3, NOBODY]].into_iter();
+        let found = batch.found(|keys, found| {
+            assert_eq!(keys.len(), 3);
+            found.extend(answers.next().unwrap());
+        });
+        assert_eq!(found, [1, 3, NOBODY]);
     }
 
     fn email(text: &str) -> Row<'_> {
@@ -118,7 +156,7 @@ mod tests {
             Row { kind: Some(Kind::Email), value: RowValue::Missing },
         ];
         let batch = key_rows(rows.into_iter(), READING, &secret());
-        assert_eq!(batch.keys.len(), 2);
+        assert_eq!(batch.keys[0].len(), 2);
         let counts = &batch.report.counts;
         assert_eq!((counts.received, counts.invalid(), counts.duplicate), (6, 3, 1));
         assert_eq!(

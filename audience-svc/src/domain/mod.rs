@@ -1,6 +1,7 @@
 //! The rules of customer lists: pure, on values; no I/O and no clock.
 
 mod advice;
+mod agreed;
 mod audience;
 mod batch;
 mod business;
@@ -8,14 +9,17 @@ mod expression;
 mod members;
 mod release;
 mod rows;
+mod secrets;
 mod upload;
 
+pub use agreed::{Agreed, Until};
 pub use audience::{Audience, CustomerSource, Lifetime};
 pub(crate) use batch::KeyHasher;
-pub use batch::{BatchReport, MAX_ROWS, key_rows};
+pub use batch::{BatchReport, KeyedBatch, MAX_ROWS, key_rows};
 pub use business::{Business, BusinessScope};
 pub use expression::{Expression, ExpressionInvalid, Term};
 pub use members::{CorruptRecord, MemberDay, NOBODY, day_of, read_record, record};
 pub use release::{MaskedCount, Released};
 pub use rows::{Reading, Refusal, Row, RowValue};
+pub use secrets::Secrets;
 pub use upload::{Batches, RowCounts, Upload, UploadMode, UploadState};

@@ -69,12 +69,12 @@ impl Conversation for Registering {
             .collect();
         bad.finish()?;
 
-        let secret = service.key_secret();
+        let secrets = service.key_secrets();
         let subjects = message.registrations.into_iter().map(|one| one.subject_id);
         let all: Vec<_> = subjects.zip(identifiers).zip(regions).collect();
         let keyed = Service::compute(move || {
             let keyed = |((subject, identifiers), region): ((String, Vec<Identifier>), _)| {
-                Keyed::new(subject, identifiers.iter().map(identifier::row), region, &secret)
+                Keyed::new(subject, identifiers.iter().map(identifier::row), region, &secrets)
             };
             all.into_iter().map(keyed).collect()
         });

@@ -104,12 +104,12 @@ fn match_batch(
     let packed_kind = identifier::kind(message.packed_kind);
     let rows = identifier::rows(&message.rows, &message.packed_sha256, packed_kind);
     let all = message.rows.len() + message.packed_sha256.len() / PACKED;
-    let keyed = key_rows(rows, reading, &service.secret);
+    let keyed = key_rows(rows, reading, &service.secrets);
     let members = if validate_only {
         Vec::new()
     } else {
-        let mut found = Vec::with_capacity(keyed.keys.len());
-        service.directory.index().probe_many(&keyed.keys, &mut found);
+        let index = service.directory.index();
+        let found = keyed.found(|keys, found| index.probe_many(keys, found));
         record(&found, all, rand::random)
     };
     StoredBatch {

@@ -15,7 +15,7 @@ use crate::domain::{KeyHasher, NOBODY};
 type Map = HashMap<MatchKey, u32, BuildHasherDefault<KeyHasher>>;
 
 /// A key's new holder; nothing: nobody any more.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// The key.
     pub key: MatchKey,
@@ -47,22 +47,6 @@ impl Index {
             };
         }
     }
-
-    /// Puts other content in the place of all there is.
-    pub fn replace(&self, content: Loading) {
-        *self.map.write().unwrap_or_else(PoisonError::into_inner) = content.0;
-    }
-}
-
-/// The content of an index while it is being loaded; the old one answers until it is complete.
-#[derive(Debug, Default)]
-pub struct Loading(Map);
-
-impl Loading {
-    /// Adds an entry.
-    pub fn insert(&mut self, key: MatchKey, ordinal: u32) {
-        self.0.insert(key, ordinal);
-    }
 }
 
 #[cfg(test)]
@@ -78,11 +62,5 @@ mod tests {
         let mut found = vec![7];
         index.probe_many(&[key(2), key(1), key(3)], &mut found);
         assert_eq!(found, [7, NOBODY, 11, NOBODY]);
-        let mut content = Loading::default();
-        content.insert(key(3), 30);
-        index.replace(content);
-        found.clear();
-        index.probe_many(&[key(1), key(3)], &mut found);
-        assert_eq!(found, [NOBODY, 30]);
     }
 }

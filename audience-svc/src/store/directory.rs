@@ -1,21 +1,32 @@
-//! Who can be found by which keys, and the sequence of changes that indexes follow.
+//! Who can be found by which keys, and the sequence of changes that memories follow.
 //!
 //! Writers take the counter's row first: so ordinals have no two holders, and the changes of one
-//! transaction become visible after all those with smaller numbers.
+//! transaction become visible after all those with smaller numbers. Whoever holds it and has
+//! followed the changes to the last knows from memory which keys find whom: the database has no
+//! index by key.
 
+mod changes;
 mod reading;
-mod registering;
+mod settling;
 
+pub(crate) use changes::Changes;
 pub(crate) use reading::{
-    Tail, changes_after, expired, find_subject, has_any, last_change, load, subjects,
+    Found, Stored, Tail, changes_after, expired, find_subject, last_change, load, on_version,
+    page_of, remaining,
 };
-pub(crate) use registering::{Entry, prune_changes, put, remove_expired};
+pub(crate) use settling::{Entry, Writer, begin, prune_changes};
 
 use identifiers::MatchKey;
 
 use crate::error::Error;
 
-fn key(stored: &[u8]) -> Result<MatchKey, Error> {
-    let bytes = stored.try_into().map_err(|_| Error::Internal("a stored key has a wrong size"))?;
-    Ok(MatchKey::from_bytes(bytes))
+fn keys(stored: &[u8]) -> Result<Vec<MatchKey>, Error> {
+    let (keys, []) = stored.as_chunks() else {
+        return Err(Error::Internal("stored keys have a wrong size"));
+    };
+    Ok(keys.iter().map(|bytes| MatchKey::from_bytes(*bytes)).collect())
+}
+
+fn written(keys: &[MatchKey]) -> Vec<u8> {
+    keys.iter().flat_map(|key| *key.as_bytes()).collect()
 }

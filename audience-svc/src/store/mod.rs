@@ -5,10 +5,11 @@ pub(crate) mod businesses;
 mod columns;
 pub(crate) mod directory;
 mod entity;
+pub(crate) mod feed;
 pub(crate) mod members;
 mod migration;
 pub(crate) mod releases;
-mod requests;
+pub(crate) mod requests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod uploads;
@@ -23,11 +24,18 @@ use service_kit::{
 use crate::error::Error;
 
 pub(crate) use requests::RequestKey;
+pub(crate) use sea_orm::ConnectionTrait as Database;
 pub(crate) use service_kit::store::Tx;
 
 /// The most values of one `IN` list or rows of one insert: with up to four columns a row this
 /// stays below the 32,766 values that SQLite binds.
 const MANY: usize = 8_000;
+
+/// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the
+/// moment, which of a new or fast growing table are those of a small one, and reads all of it; and
+/// it would plan anew each time.
+const BY_INDEX: &[(&str, &str)] =
+    &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
 
 /// The store.
 #[derive(Debug, Clone)]
@@ -38,7 +46,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens a store whose schema is up to date.
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let db = store::connect(config).await?;
+        let session = BY_INDEX.to_vec();
+        let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
         store::check_schema::<migration::Migrator>(&db).await?;
         Ok(Self { db })
     }
@@ -75,22 +84,6 @@ impl Store {
     {
         let work = &work;
         store::transaction(&self.db, key.method, |tx| done_once(tx, key, now, work)).await
-    }
-
-    /// As [`Store::once`], with [`Store::locking`].
-    pub(crate) async fn once_locking<T, F, Fut>(
-        &self,
-        key: &RequestKey,
-        now: UnixMillis,
-        work: F,
-    ) -> Result<T, Error>
-    where
-        T: Serialize + DeserializeOwned + Send + Sync,
-        F: Fn(Tx) -> Fut + Sync,
-        Fut: Future<Output = Result<T, Error>> + Send,
-    {
-        let work = &work;
-        self.locking(key.method, |tx| done_once(tx, key, now, work)).await
     }
 
     /// A transaction that takes its locks itself, first of all, and so needs no more than to see

@@ -24,7 +24,7 @@ pub(crate) struct RequestKey {
 }
 
 /// The answer that was given before, if any.
-pub(super) async fn replay<T: DeserializeOwned>(
+pub(crate) async fn replay<T: DeserializeOwned>(
     db: &impl ConnectionTrait,
     key: &RequestKey,
 ) -> Result<Option<T>, Error> {
@@ -39,7 +39,7 @@ pub(super) async fn replay<T: DeserializeOwned>(
     serde_json::from_str(&known.answer).map(Some).map_err(unreadable)
 }
 
-pub(super) async fn record<T: Serialize>(
+pub(crate) async fn record<T: Serialize>(
     tx: &DatabaseTransaction,
     key: &RequestKey,
     answer: &T,

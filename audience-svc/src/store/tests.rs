@@ -15,16 +15,18 @@ use service_kit::{
 
 use super::{
     RequestKey, Store, audiences,
-    directory::{self, Entry, Tail},
+    directory::{self, Changes, Entry, Tail},
     members, releases,
     uploads::{self, StoredBatch},
 };
 use crate::{
     domain::{
-        Audience, BatchReport, Batches, Business, BusinessScope, CustomerSource, Expression,
-        Lifetime, MaskedCount, Reading, Released, RowCounts, Upload, UploadMode, UploadState,
+        Agreed, Audience, BatchReport, Batches, Business, BusinessScope, CustomerSource,
+        Expression, Lifetime, MaskedCount, NOBODY, Reading, Released, RowCounts, Until, Upload,
+        UploadMode, UploadState,
     },
     error::Error,
+    index::Change,
 };
 
 const KEY: MatchKey = MatchKey::from_bytes([7; 16]);
@@ -49,46 +51,50 @@ fn scope() -> BusinessScope {
     BusinessScope::of(business, "owner").unwrap()
 }
 
-async fn put(store: &Store, now: i64) -> i64 {
-    let put = |tx: Tx| async move {
-        let ann = Entry {
-            subject_id: "ann".to_owned(),
-            keys: vec![KEY],
-            valid_until: Some(at(10)),
-            revision: 1,
-        };
-        directory::put(&tx, &[ann], 1, at(now)).await
-    };
-    store.locking("put", put).await.unwrap()
+fn ann(until: i64) -> Entry {
+    Entry {
+        subject_id: "ann".to_owned(),
+        agreed: Agreed { transfer: Until::stored(until), ads: Until::NEVER, revision: 1 },
+        keys: Some(vec![KEY]),
+        older_keys: Vec::new(),
+    }
 }
 
-async fn keys(store: &Store) -> usize {
-    let mut keys = 0;
-    directory::load(store.reads(), |_, _| keys += 1).await.unwrap();
-    keys
+/// Settles one subject; gives the number of the last change.
+async fn settle(store: &Store, entry: &Entry, now: i64) -> i64 {
+    let settle = |tx: Tx| async move {
+        let writer = directory::begin(&tx).await?;
+        let known = writer.known(&tx, std::iter::once(&*entry.subject_id)).await?;
+        let entries = std::slice::from_ref(entry);
+        let nobody = |keys: &[MatchKey]| vec![NOBODY; keys.len()];
+        writer.settle(&tx, entries, &known, nobody, 1, at(now)).await
+    };
+    store.locking("settle", settle).await.unwrap();
+    directory::last_change(store.reads()).await.unwrap()
 }
 
 async fn the_directory_forgets(store: Store) {
     let db = store.reads();
-    let first = put(&store, 1).await;
-    assert_eq!(keys(&store).await, 1);
+    let first = settle(&store, &ann(10), 1).await;
+    let stored = directory::find_subject(db, "ann").await.unwrap().unwrap();
+    assert_eq!((stored.found.ordinal, &*stored.keys), (0, &[KEY][..]));
     assert!(directory::expired(db, at(9), 5).await.unwrap().is_empty());
-    let ended = directory::expired(db, at(10), 5).await.unwrap();
-    assert_eq!(ended, [0]);
-    // Whoever came back meanwhile stays.
-    for (now, left) in [(9, 1), (10, 0)] {
-        let ended = &ended;
-        let remove = |tx: Tx| async move { directory::remove_expired(&tx, ended, at(now)).await };
-        store.locking("remove", remove).await.unwrap();
-        assert_eq!(keys(&store).await, left);
-    }
+    assert_eq!(directory::expired(db, at(10), 5).await.unwrap(), ["ann"]);
+    // Heard of again, as it was: nothing changes.
+    let heard = Entry::heard("ann".to_owned(), stored.found.agreed);
+    assert_eq!(settle(&store, &heard, 9).await, first);
+    // What was heard of an earlier revision counts for nothing.
+    let earlier = Agreed { transfer: Until::OVER, ads: Until::OVER, revision: 0 };
+    assert_eq!(settle(&store, &Entry::heard("ann".to_owned(), earlier), 9).await, first);
+    settle(&store, &heard, 10).await;
     assert!(directory::find_subject(db, "ann").await.unwrap().is_none());
 
     let Tail::Changes(changes, last) = directory::changes_after(db, first, 10).await.unwrap()
     else {
         panic!("the change is still kept")
     };
-    assert!(matches!(*changes, [change] if change.key == KEY && change.ordinal.is_none()));
+    let gone = Changes { keys: vec![Change { key: KEY, ordinal: None }], people: vec![(0, false)] };
+    assert_eq!(changes, [gone]);
     for (before, gone) in [(10, false), (11, true)] {
         let prune = |tx: Tx| async move { directory::prune_changes(&tx, at(before)).await };
         store.locking("prune", prune).await.unwrap();
@@ -97,8 +103,9 @@ async fn the_directory_forgets(store: Store) {
     }
     let tail = directory::changes_after(db, last, 10).await.unwrap();
     assert!(matches!(tail, Tail::Changes(none, same) if none.is_empty() && same == last));
-    put(&store, 1).await;
-    assert_eq!(directory::find_subject(db, "ann").await.unwrap().unwrap().ordinal, 1);
+    // Whoever comes back is somebody new.
+    settle(&store, &ann(10), 1).await;
+    assert_eq!(directory::find_subject(db, "ann").await.unwrap().unwrap().found.ordinal, 1);
 }
 
 fn upload(expires_at: i64) -> Upload {

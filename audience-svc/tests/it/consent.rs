@@ -1,17 +1,27 @@
-//! Stands in for consent-svc: the contract's `Check` and `BatchCheck` over a table of grants.
+//! Stands in for consent-svc: the contract's `Check`, `BatchCheck`, `WatchChanges` and
+//! `AcknowledgeErasure` over a table of grants.
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use proto::consent::v1::{
-    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, Outcome,
-    consent_service_server::{ConsentService, ConsentServiceServer},
+use proto::{
+    consent::v1::{
+        AcknowledgeErasureRequest, AcknowledgeErasureResponse, BatchCheckRequest,
+        BatchCheckResponse, ChangeEvent, CheckRequest, CheckResponse, EventKind, Outcome,
+        PurposeAnswer, WatchChangesRequest, WatchChangesResponse,
+        consent_service_server::{ConsentService, ConsentServiceServer},
+    },
+    errors::v1::Reason,
+    status,
 };
+use service_kit::clock::UnixMillis;
+use tokio::sync::Notify;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, async_trait, transport::Server};
+use tonic::{Request, Response, Status, async_trait, codegen::BoxStream, transport::Server};
 
 pub(crate) const TRANSFER: &str = "messenger.share_phone";
 pub(crate) const ADS: &str = "social.ads";
@@ -21,6 +31,12 @@ struct State {
     /// By subject and purpose, until when in Unix milliseconds; 0: without end.
     grants: HashMap<(String, String), i64>,
     down: bool,
+    /// What changed, in order.
+    feed: Vec<(EventKind, String)>,
+    /// How many of these are not kept any more.
+    purged: usize,
+    /// Who was erased, as acknowledged.
+    acknowledged: Vec<String>,
     checked: Vec<String>,
     /// The `authorization` headers that came.
     tokens: Vec<Option<String>>,
@@ -28,7 +44,7 @@ struct State {
 
 /// The stand-in. Clones share their grants.
 #[derive(Clone, Default)]
-pub(crate) struct Consents(Arc<Mutex<State>>);
+pub(crate) struct Consents(Arc<Mutex<State>>, Arc<Notify>);
 
 impl Consents {
     /// Serves until the test's runtime ends.
@@ -47,6 +63,7 @@ impl Consents {
     pub(crate) fn grant_until(&self, subject: &str, purpose: &str, until: i64) {
         let key = (subject.to_owned(), purpose.to_owned());
         self.0.lock().unwrap().grants.insert(key, until);
+        self.tell(EventKind::DecisionRecorded, subject);
     }
 
     pub(crate) fn grant_all(&self, subject: &str) {
@@ -57,6 +74,37 @@ impl Consents {
     pub(crate) fn withdraw(&self, subject: &str, purpose: &str) {
         let key = (subject.to_owned(), purpose.to_owned());
         self.0.lock().unwrap().grants.remove(&key);
+        self.tell(EventKind::Withdrawn, subject);
+    }
+
+    /// Takes everything back, and asks everybody else to erase.
+    pub(crate) fn erase(&self, subject: &str) {
+        self.0.lock().unwrap().grants.retain(|(whose, _), _| whose != subject);
+        self.tell(EventKind::Erased, subject);
+    }
+
+    /// A policy changes, and with it somebody's answers, of which nothing else is told.
+    pub(crate) fn change_policy(&self, subject: &str, purpose: &str) {
+        let key = (subject.to_owned(), purpose.to_owned());
+        self.0.lock().unwrap().grants.remove(&key);
+        self.tell(EventKind::PolicyChanged, "");
+    }
+
+    /// Withdraws without a word, and forgets everything that was to be told.
+    pub(crate) fn withdraw_and_purge(&self, subject: &str, purpose: &str) {
+        self.withdraw(subject, purpose);
+        let mut state = self.0.lock().unwrap();
+        state.purged = state.feed.len();
+    }
+
+    fn tell(&self, kind: EventKind, subject: &str) {
+        self.0.lock().unwrap().feed.push((kind, subject.to_owned()));
+        self.1.notify_waiters();
+    }
+
+    /// Who was erased here, as acknowledged.
+    pub(crate) fn acknowledged(&self) -> Vec<String> {
+        self.0.lock().unwrap().acknowledged.clone()
     }
 
     /// From now on nobody gets an answer, or everybody does again.
@@ -92,8 +140,82 @@ impl State {
     }
 }
 
+impl State {
+    fn step(&self, from: usize) -> WatchChangesResponse {
+        let event = |(kind, subject): &(EventKind, String)| {
+            let answer = |purpose: &str| {
+                let (outcome, until) = self.answer(subject, purpose);
+                let until = (until != 0).then(|| UnixMillis::new(until).into());
+                PurposeAnswer {
+                    purpose_id: purpose.to_owned(),
+                    outcome: outcome.into(),
+                    valid_until: until,
+                    ..Default::default()
+                }
+            };
+            ChangeEvent {
+                kind: (*kind).into(),
+                subject_id: subject.clone(),
+                revision: 1,
+                answers: vec![answer(TRANSFER), answer(ADS)],
+                ..Default::default()
+            }
+        };
+        WatchChangesResponse {
+            cursor: (self.feed.len() as u64).to_le_bytes().to_vec(),
+            events: self.feed[from..].iter().map(event).collect(),
+            checkpoint: None,
+        }
+    }
+}
+
 #[async_trait]
 impl ConsentService for Consents {
+    async fn watch_changes(
+        &self,
+        request: Request<WatchChangesRequest>,
+    ) -> Result<Response<BoxStream<WatchChangesResponse>>, Status> {
+        self.arrive(&request)?;
+        let cursor = request.into_inner().cursor;
+        let purged = self.0.lock().unwrap().purged;
+        let from = cursor.try_into().map(u64::from_le_bytes);
+        let from = from.map_or(purged, |from| usize::try_from(from).unwrap());
+        if from < purged {
+            return Err(status::status(Reason::CursorTooOld, "not kept"));
+        }
+        let steps = futures::stream::unfold((self.clone(), from), |(consents, from)| async move {
+            loop {
+                let told = consents.1.clone().notified_owned();
+                let (step, next) = {
+                    let state = consents.0.lock().unwrap();
+                    if state.down {
+                        return None;
+                    }
+                    (state.step(from), state.feed.len())
+                };
+                if next > from {
+                    return Some((Ok(step), (consents, next)));
+                }
+                // Now and then it is said that there is nothing to say.
+                if tokio::time::timeout(Duration::from_millis(200), told).await.is_err() {
+                    return Some((Ok(step), (consents, next)));
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(steps)))
+    }
+
+    async fn acknowledge_erasure(
+        &self,
+        request: Request<AcknowledgeErasureRequest>,
+    ) -> Result<Response<AcknowledgeErasureResponse>, Status> {
+        self.arrive(&request)?;
+        let AcknowledgeErasureRequest { subject_id, follower, .. } = request.into_inner();
+        assert_eq!(follower, "audience-svc");
+        self.0.lock().unwrap().acknowledged.push(subject_id);
+        Ok(Response::new(AcknowledgeErasureResponse {}))
+    }
+
     async fn check(
         &self,
         request: Request<CheckRequest>,

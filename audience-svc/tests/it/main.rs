@@ -7,6 +7,7 @@ mod businesses;
 mod consent;
 mod crash;
 mod directory;
+mod following;
 mod matching;
 mod reach;
 mod replicas;

@@ -17,6 +17,7 @@ use proto::{
     options::v1::Role,
     types::v1::{Identifier, IdentifierKind, StorageStatus, identifier::Value},
 };
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, Statement};
 use service_kit::{
     auth::Caller,
     boot::{Process, Running, Service as _},
@@ -92,7 +93,7 @@ pub(crate) struct World {
     keys: TestKeys,
     config: Config<AudienceConfig>,
     process: Process,
-    running: Running,
+    running: Option<Running>,
     channel: Channel,
     _directory: TempDir,
 }
@@ -115,7 +116,10 @@ impl World {
                 endpoint: format!("http://{consent}"),
                 ..ClientConfig::default()
             },
-            match_keys: MatchKeyConfig { secret: Secret::new("s".repeat(32)), version: 1 },
+            match_keys: MatchKeyConfig {
+                secret: Secret::new("s".repeat(32)),
+                ..MatchKeyConfig::default()
+            },
             ..AudienceConfig::default()
         });
         config.server = ServerConfig::loopback();
@@ -123,14 +127,45 @@ impl World {
         AudienceService::migrate(&config.service).await.unwrap();
         let process = Process::quiet(clock.clone());
         let (running, channel) = serve(&process, &config).await;
+        let running = Some(running);
         Self { clock, consents, keys, config, process, running, channel, _directory: directory }
     }
 
     /// The service is cut off, its memory gone; another starts on the same store.
     pub(crate) async fn restart(&mut self) {
         let (running, channel) = serve(&self.process, &self.config).await;
-        self.running = running;
+        self.running = Some(running);
         self.channel = channel;
+    }
+
+    /// The service is cut off.
+    pub(crate) async fn stop(&mut self) {
+        drop(self.running.take());
+    }
+
+    /// Whether anything is stored of a subject in the directory.
+    pub(crate) async fn is_stored(&self, subject: &str) -> bool {
+        let mut options = ConnectOptions::new(self.config.service.store.url.expose());
+        options.max_connections(1);
+        let db = Database::connect(options).await.unwrap();
+        let query = "SELECT subject_id FROM directory_subject WHERE subject_id = $1";
+        let values = [subject.into()];
+        let asked = Statement::from_sql_and_values(db.get_database_backend(), query, values);
+        db.query_one_raw(asked).await.unwrap().is_some()
+    }
+
+    /// Waits until nothing is stored of a subject in the directory.
+    pub(crate) async fn until_gone(&self, subject: &str) {
+        while self.is_stored(subject).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the erasure of a subject was acknowledged.
+    pub(crate) async fn until_acknowledged(&self, subject: &str) {
+        while !self.consents.acknowledged().iter().any(|one| one == subject) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Another replica on the same store.

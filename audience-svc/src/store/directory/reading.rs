@@ -1,47 +1,62 @@
 //! Reading the directory.
 
+use std::collections::BTreeMap;
+
 use identifiers::MatchKey;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use service_kit::clock::UnixMillis;
 
-use super::key;
+use super::{Changes, keys};
 use crate::{
+    domain::{Agreed, Until},
     error::Error,
-    index::Change,
     store::{
-        MANY,
         columns::number,
         entity::{
-            directory_change as change, directory_counter as counter, directory_key as directory,
-            directory_subject as subject,
+            directory_change as change, directory_counter as counter, directory_subject as subject,
         },
         failed,
     },
 };
 
-/// How many keys are read at once when an index is loaded.
-const PAGE: u64 = 50_000;
+/// How many subjects are read at once when all are.
+const PAGE: u64 = 10_000;
 
 /// A subject as the directory has it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
-    /// Whose.
-    pub(crate) subject_id: String,
     /// Stands for the subject in lists.
     pub(crate) ordinal: u32,
-    /// Until when the consent holds that was there at the registration.
-    valid_until: Option<i64>,
+    /// What it has agreed to, as last heard.
+    pub(crate) agreed: Agreed,
+    /// When its identifiers came.
+    pub(crate) registered_at: UnixMillis,
 }
 
-impl Found {
-    fn of(row: subject::Model) -> Result<Self, Error> {
-        let ordinal = number(row.ordinal)?;
-        Ok(Self { subject_id: row.subject_id, ordinal, valid_until: row.valid_until })
-    }
+/// A subject with its keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) subject_id: String,
+    pub(crate) found: Found,
+    /// The version of the secret that made the keys.
+    pub(crate) secret_version: u16,
+    pub(crate) keys: Vec<MatchKey>,
+}
 
-    /// Whether the row still counts. One that does not is as good as gone.
-    pub(crate) fn counts_at(&self, now: UnixMillis) -> bool {
-        self.valid_until.is_none_or(|until| now.get() < until)
+impl Stored {
+    pub(super) fn of(row: subject::Model) -> Result<Self, Error> {
+        let agreed = Agreed {
+            transfer: Until::stored(row.valid_until),
+            ads: Until::stored(row.ads_until),
+            revision: number(row.revision)?,
+        };
+        let registered_at = UnixMillis::new(row.registered_at);
+        Ok(Self {
+            subject_id: row.subject_id,
+            found: Found { ordinal: number(row.ordinal)?, agreed, registered_at },
+            secret_version: number(row.secret_version.into())?,
+            keys: keys(&row.match_keys)?,
+        })
     }
 }
 
@@ -49,58 +64,61 @@ impl Found {
 pub(crate) async fn find_subject(
     db: &impl ConnectionTrait,
     subject_id: &str,
-) -> Result<Option<Found>, Error> {
+) -> Result<Option<Stored>, Error> {
     let found = subject::Entity::find_by_id(subject_id).one(db).await.map_err(failed)?;
-    found.map(Found::of).transpose()
+    found.map(Stored::of).transpose()
 }
 
-/// Whether any of these subjects has a row, whether or not it still counts.
-pub(crate) async fn has_any(
-    db: &impl ConnectionTrait,
-    subject_ids: &[&str],
-) -> Result<bool, Error> {
-    for some in subject_ids.chunks(MANY) {
-        let these = some.iter().copied();
-        let query = subject::Entity::find().filter(subject::Column::SubjectId.is_in(these));
-        if query.one(db).await.map_err(failed)?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Those of the ordinals that have a holder, whether or not the row still counts.
-pub(crate) async fn subjects(
-    db: &impl ConnectionTrait,
-    ordinals: &[u32],
-) -> Result<Vec<Found>, Error> {
-    let mut found = Vec::with_capacity(ordinals.len());
-    for some in ordinals.chunks(MANY) {
-        let these = some.iter().copied().map(i64::from);
-        let query = subject::Entity::find().filter(subject::Column::Ordinal.is_in(these));
-        for row in query.all(db).await.map_err(failed)? {
-            found.push(Found::of(row)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Some ordinals whose rows do not count any more.
+/// Some subjects whose rows do not count any more.
 pub(crate) async fn expired(
     db: &impl ConnectionTrait,
     now: UnixMillis,
     limit: u64,
-) -> Result<Vec<u32>, Error> {
-    let rows: Vec<i64> = subject::Entity::find()
+) -> Result<Vec<String>, Error> {
+    subject::Entity::find()
         .select_only()
-        .column(subject::Column::Ordinal)
+        .column(subject::Column::SubjectId)
         .filter(subject::Column::ValidUntil.lte(now.get()))
         .limit(limit)
         .into_tuple()
         .all(db)
         .await
+        .map_err(failed)
+}
+
+/// Some subjects whose keys were made with this version of the secret, after a subject.
+pub(crate) async fn on_version(
+    db: &impl ConnectionTrait,
+    version: u16,
+    after: &str,
+    limit: u64,
+) -> Result<Vec<String>, Error> {
+    subject::Entity::find()
+        .select_only()
+        .column(subject::Column::SubjectId)
+        .filter(subject::Column::SecretVersion.eq(i32::from(version)))
+        .filter(subject::Column::SubjectId.gt(after))
+        .order_by_asc(subject::Column::SubjectId)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await
+        .map_err(failed)
+}
+
+/// How many subjects there are by the version of the secret that made their keys.
+pub(crate) async fn remaining(db: &impl ConnectionTrait) -> Result<BTreeMap<u16, u64>, Error> {
+    let rows: Vec<(i32, i64)> = subject::Entity::find()
+        .select_only()
+        .column(subject::Column::SecretVersion)
+        .column_as(subject::Column::SubjectId.count(), "subjects")
+        .group_by(subject::Column::SecretVersion)
+        .into_tuple()
+        .all(db)
+        .await
         .map_err(failed)?;
-    rows.into_iter().map(number).collect()
+    let read = |(version, subjects): (i32, i64)| Ok((number(version.into())?, number(subjects)?));
+    rows.into_iter().map(read).collect()
 }
 
 /// The number of the last change.
@@ -113,30 +131,35 @@ pub(super) async fn read_counter(db: &impl ConnectionTrait) -> Result<counter::M
     row.ok_or(Error::Internal("the directory has no counter"))
 }
 
-/// Reads every key. What changes meanwhile may be in it or not: changes after the number given
+/// A page of the directory after a subject, in the order of their ids.
+pub(crate) async fn page_of(
+    db: &impl ConnectionTrait,
+    after: &str,
+    limit: u64,
+) -> Result<Vec<Stored>, Error> {
+    let rows = subject::Entity::find()
+        .filter(subject::Column::SubjectId.gt(after))
+        .order_by_asc(subject::Column::SubjectId)
+        .limit(limit)
+        .all(db)
+        .await
+        .map_err(failed)?;
+    rows.into_iter().map(Stored::of).collect()
+}
+
+/// Reads everybody. What changes meanwhile may be in it or not: changes after the number given
 /// back must be applied.
 pub(crate) async fn load(
     db: &impl ConnectionTrait,
-    mut each: impl FnMut(MatchKey, u32),
+    mut each: impl FnMut(&[Stored]),
 ) -> Result<i64, Error> {
     let position = last_change(db).await?;
-    let mut after = Vec::new();
+    let mut after = String::new();
     loop {
-        let page: Vec<(Vec<u8>, i64)> = directory::Entity::find()
-            .select_only()
-            .columns([directory::Column::MatchKey, directory::Column::Ordinal])
-            .filter(directory::Column::MatchKey.gt(after))
-            .order_by_asc(directory::Column::MatchKey)
-            .limit(PAGE)
-            .into_tuple()
-            .all(db)
-            .await
-            .map_err(failed)?;
-        for (stored, ordinal) in &page {
-            each(key(stored)?, number(*ordinal)?);
-        }
+        let page = page_of(db, &after, PAGE).await?;
+        each(&page);
         match page.into_iter().next_back() {
-            Some((last, _)) => after = last,
+            Some(last) => after = last.subject_id,
             None => return Ok(position),
         }
     }
@@ -146,12 +169,12 @@ pub(crate) async fn load(
 #[derive(Debug)]
 pub(crate) enum Tail {
     /// These, in order, up to this position; nothing when there is no more.
-    Changes(Vec<Change>, i64),
+    Changes(Vec<Changes>, i64),
     /// Some are not kept any more: load everything.
     Gone,
 }
 
-/// Reads up to `limit` changes after a position.
+/// Reads the changes of up to `limit` transactions after a position.
 pub(crate) async fn changes_after(
     db: &impl ConnectionTrait,
     position: i64,
@@ -169,9 +192,6 @@ pub(crate) async fn changes_after(
         return Ok(Tail::Gone);
     }
     let reached = rows.last().map_or(position, |row| row.seq);
-    let changes = rows.iter().map(|row| {
-        let ordinal = row.ordinal.map(number).transpose()?;
-        Ok(Change { key: key(&row.match_key)?, ordinal })
-    });
+    let changes = rows.iter().map(|row| Changes::read(&row.changes));
     Ok(Tail::Changes(changes.collect::<Result<_, Error>>()?, reached))
 }

@@ -1,4 +1,5 @@
-//! What changed in `directory_key`, in order, for the indexes in memory; soon pruned.
+//! What each transaction changed in the directory, in order, for what is kept of it in memory; soon
+//! pruned.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,9 +8,8 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) seq: i64,
-    pub(crate) match_key: Vec<u8>,
-    pub(crate) ordinal: Option<i64>,
     pub(crate) recorded_at: i64,
+    pub(crate) changes: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! Who can be found, for as long as their consent holds.
+//! Who can be found and by which keys, for as long as their consent holds.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,9 +8,12 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) subject_id: String,
     pub(crate) ordinal: i64,
-    pub(crate) valid_until: Option<i64>,
+    pub(crate) valid_until: i64,
+    pub(crate) ads_until: i64,
     pub(crate) revision: i64,
     pub(crate) registered_at: i64,
+    pub(crate) secret_version: i32,
+    pub(crate) match_keys: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

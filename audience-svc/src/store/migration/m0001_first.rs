@@ -27,9 +27,18 @@ impl MigrationTrait for Migration {
             .values_panic([1.into(), 0.into(), 0.into(), 0.into()])
             .to_owned();
         db.execute(&counter).await?;
+        let beginning = Query::insert()
+            .into_table("feed_position")
+            .columns(["id", "cursor", "beat", "swept_at"])
+            .values_panic([1.into(), Vec::<u8>::new().into(), 0.into(), 0.into()])
+            .to_owned();
+        db.execute(&beginning).await?;
         if db.get_database_backend() == DbBackend::Postgres {
             // Compressed, a record's size would tell how many members it has.
             let plain = "ALTER TABLE upload_batch ALTER COLUMN members SET STORAGE EXTERNAL";
+            db.execute_unprepared(plain).await?;
+            // Random bytes: there is nothing to compress.
+            let plain = "ALTER TABLE directory_change ALTER COLUMN changes SET STORAGE EXTERNAL";
             db.execute_unprepared(plain).await?;
         }
         Ok(())
@@ -58,24 +67,19 @@ fn directory() -> Vec<TableCreateStatement> {
             .table("directory_subject")
             .col(string("subject_id"))
             .col(big_integer("ordinal"))
-            .col(big_integer_null("valid_until"))
+            .col(big_integer("valid_until"))
+            .col(big_integer("ads_until"))
             .col(big_integer("revision"))
             .col(big_integer("registered_at"))
-            .primary_key(&mut key(&["subject_id"]))
-            .to_owned(),
-        Table::create()
-            .table("directory_key")
-            .col(blob("match_key"))
-            .col(big_integer("ordinal"))
             .col(integer("secret_version"))
-            .primary_key(&mut key(&["match_key"]))
+            .col(blob("match_keys"))
+            .primary_key(&mut key(&["subject_id"]))
             .to_owned(),
         Table::create()
             .table("directory_change")
             .col(big_integer("seq"))
-            .col(blob("match_key"))
-            .col(big_integer_null("ordinal"))
             .col(big_integer("recorded_at"))
+            .col(blob("changes"))
             .primary_key(&mut key(&["seq"]))
             .to_owned(),
         Table::create()
@@ -84,6 +88,15 @@ fn directory() -> Vec<TableCreateStatement> {
             .col(big_integer("next_ordinal"))
             .col(big_integer("last_change"))
             .col(big_integer("pruned_change"))
+            .primary_key(&mut key(&["id"]))
+            .to_owned(),
+        Table::create()
+            .table("feed_position")
+            .col(integer("id"))
+            .col(blob("cursor"))
+            .col(big_integer("beat"))
+            .col(text_null("sweep"))
+            .col(big_integer("swept_at"))
             .primary_key(&mut key(&["id"]))
             .to_owned(),
     ]
@@ -190,7 +203,6 @@ fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         index("directory_subject_ordinal", "directory_subject", &["ordinal"]).unique().to_owned(),
         index("directory_subject_valid_until", "directory_subject", &["valid_until"]),
-        index("directory_key_ordinal", "directory_key", &["ordinal"]),
         index("audience_id", "audience", &["audience_id"]).unique().to_owned(),
         index("audience_member_list", "audience_member", &["business_id", "audience_id", "chunk"]),
         index("audience_member_expiry", "audience_member", &["expires_on"]),

@@ -1,0 +1,271 @@
+//! Following consent-svc's feed: whoever withdraws, lapses or is erased is out of the directory
+//! within a second.
+//!
+//! The replicas share one position in the feed. One of them follows it and raises a beat; the
+//! others watch the beat, and one of them takes its place when it stands still. Should two follow at
+//! once, each step is done by the one that finds the position where it left it; the other one
+//! stands back.
+//!
+//! Where the feed cannot say who is concerned (a policy has changed, or steps were missed), the
+//! whole directory is swept: everybody is asked about again, page by page, between the steps. The
+//! same happens once a day, so that nothing that went wrong stays so.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use proto::{
+    consent::v1::{EventKind, WatchChangesResponse},
+    errors::v1::Reason,
+    status,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use crate::{
+    domain::Agreed,
+    error::Error,
+    service::Service,
+    store::{
+        Tx,
+        directory::{self, Entry},
+        feed::{self, Position},
+    },
+};
+
+/// How often a replica that does not follow looks at the beat.
+const LOOK: Duration = Duration::from_millis(500);
+/// After how many looks at a beat that stands still it follows itself.
+const STILL: u32 = 4;
+/// After how long without a step, not even one that says that there is none, the stream is opened
+/// anew.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long after the last step what is known counts as current.
+const FRESH: Duration = Duration::from_secs(10);
+/// How long a call waits until it is.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The time between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How many people are asked about at once in a sweep: the most of one `BatchCheck`.
+const PAGE: u64 = 10_000;
+/// How often everybody is asked about again.
+const SWEEP_EVERY: Duration = Duration::from_hours(24);
+
+/// The steps of the feed.
+pub(crate) type Steps = Streaming<WatchChangesResponse>;
+
+/// When this replica last knew what the feed had told.
+#[derive(Debug)]
+pub(crate) struct Following {
+    heard: watch::Sender<Option<Instant>>,
+}
+
+impl Default for Following {
+    fn default() -> Self {
+        Self { heard: watch::Sender::new(None) }
+    }
+}
+
+impl Following {
+    fn heard(&self) {
+        self.heard.send_replace(Some(Instant::now()));
+    }
+
+    /// Waits until what is known of people's consent is current.
+    ///
+    /// # Errors
+    /// When it is not, for too long: consent-svc does not answer.
+    pub(crate) async fn fresh(&self) -> Result<(), Error> {
+        let fresh = |heard: &Option<Instant>| heard.is_some_and(|at| at.elapsed() < FRESH);
+        let mut heard = self.heard.subscribe();
+        let waited = timeout(PATIENCE, heard.wait_for(fresh)).await;
+        waited.ok().and_then(Result::ok).map(drop).ok_or(Error::ConsentTimeout)
+    }
+}
+
+/// How following ended.
+enum Ended {
+    /// Another replica follows.
+    Elsewhere,
+    /// The steps after the position are not kept, or never were.
+    Missed,
+}
+
+impl Service {
+    /// Follows the feed, or sees to it that another replica does, until `shutdown`.
+    pub(crate) async fn follow_consent(self: Arc<Self>, shutdown: CancellationToken) {
+        let following = async {
+            loop {
+                let pause = match self.follow().await {
+                    Ok(Ended::Elsewhere) => self.watch_beat().await,
+                    Ok(Ended::Missed) => self.begin_anew().await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = pause {
+                    tracing::warn!(%error, "the feed of consents cannot be followed");
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = following => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    /// Returns when nobody else follows.
+    async fn watch_beat(&self) -> Result<(), Error> {
+        let (mut beat, mut still) = (None, 0);
+        while still < STILL {
+            let now = Some(feed::position(self.store.reads()).await?.beat);
+            if now == beat {
+                still += 1;
+            } else {
+                if beat.is_some() {
+                    self.following.heard();
+                }
+                (beat, still) = (now, 0);
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// From the oldest step that is kept; what was missed is made up for by a sweep.
+    async fn begin_anew(&self) -> Result<(), Error> {
+        let begin = |tx: Tx| async move {
+            feed::lock(&tx).await?;
+            feed::sweep_after(&*tx, "").await?;
+            feed::advance(&*tx, &[]).await
+        };
+        self.store.locking("begin_feed_anew", begin).await
+    }
+
+    async fn follow(&self) -> Result<Ended, Error> {
+        let mut at = feed::position(self.store.reads()).await?;
+        let mut steps = match self.consent.changes(at.cursor.clone()).await {
+            Ok(steps) => steps,
+            Err(status) => return missed(status),
+        };
+        loop {
+            let sweeping = at.sweep.is_some() || self.now().since(at.swept_at) >= SWEEP_EVERY;
+            let patience = if sweeping { Duration::ZERO } else { SILENCE };
+            let step = match timeout(patience, steps.message()).await {
+                Ok(Ok(Some(step))) => Some(step),
+                // A stream lasts as long as a call may.
+                Ok(Ok(None)) => return Err(Error::FeedEnded),
+                Ok(Err(status)) => return missed(status),
+                Err(_) if sweeping => None,
+                Err(_) => return Err(Error::FeedEnded),
+            };
+            let done = match step {
+                Some(step) => self.apply_step(&at, step).await?,
+                None => self.sweep(&at).await?,
+            };
+            let Some(now_at) = done else { return Ok(Ended::Elsewhere) };
+            at = now_at;
+        }
+    }
+
+    /// Does what a step says; nothing, when another replica has done it.
+    async fn apply_step(
+        &self,
+        at: &Position,
+        step: WatchChangesResponse,
+    ) -> Result<Option<Position>, Error> {
+        let WatchChangesResponse { cursor, events, .. } = step;
+        let (mut people, mut erased, mut policies) = (BTreeMap::new(), Vec::new(), false);
+        for event in events {
+            if event.subject_id.is_empty() {
+                policies = true;
+                continue;
+            }
+            if event.kind() == EventKind::Erased {
+                erased.push(event.subject_id.clone());
+            }
+            let agreed = self.consent.told(&event)?;
+            people.insert(event.subject_id, agreed);
+        }
+        let (people, erased, cursor) = (&people, &erased, &cursor);
+        let settle = |tx: Tx| async move {
+            if !people.is_empty() {
+                self.hear(&tx, people).await?;
+            }
+            if feed::lock(&tx).await?.cursor != at.cursor {
+                return Ok(None);
+            }
+            if policies {
+                feed::sweep_after(&*tx, "").await?;
+            }
+            if erased.is_empty() {
+                feed::advance(&*tx, cursor).await?;
+            }
+            feed::position(&*tx).await.map(Some)
+        };
+        let settled = self.store.locking("follow_feed", settle).await?;
+        if !people.is_empty() {
+            self.directory.catch_up().await?;
+        }
+        if settled.is_none() || erased.is_empty() {
+            if settled.is_some() {
+                self.following.heard();
+            }
+            return Ok(settled);
+        }
+        // Before the position moves on, so that none is forgotten.
+        for subject_id in erased {
+            self.consent.acknowledge_erasure(subject_id).await?;
+        }
+        feed::advance(self.store.reads(), cursor).await?;
+        self.following.heard();
+        feed::position(self.store.reads()).await.map(Some)
+    }
+
+    /// Settles what was heard of people; of whom nothing is kept here, nothing is.
+    async fn hear(&self, tx: &Tx, people: &BTreeMap<String, Agreed>) -> Result<(), Error> {
+        let writer = directory::begin(tx).await?;
+        let known = writer.known(tx, people.keys().map(String::as_str)).await?;
+        let heard = people.iter().filter(|(subject_id, _)| known.contains_key(*subject_id));
+        let entries: Vec<Entry> =
+            heard.map(|(subject_id, agreed)| Entry::heard(subject_id.clone(), *agreed)).collect();
+        writer.settle(tx, &entries, &known, |_| Vec::new(), 0, self.now()).await
+    }
+
+    /// Asks about a page of the directory again.
+    async fn sweep(&self, at: &Position) -> Result<Option<Position>, Error> {
+        let after = at.sweep.clone().unwrap_or_default();
+        let page = directory::page_of(self.store.reads(), &after, PAGE).await?;
+        let Some(last) = page.last() else {
+            feed::swept(self.store.reads(), self.now()).await?;
+            return feed::position(self.store.reads()).await.map(Some);
+        };
+        let ids = page.iter().map(|one| one.subject_id.clone()).collect();
+        let answers = self.consent.agreed(ids).await?;
+        let differs = page.iter().zip(answers).filter(|(one, agreed)| one.found.agreed != *agreed);
+        let people = differs.map(|(one, agreed)| (one.subject_id.clone(), agreed));
+        let people: BTreeMap<String, Agreed> = people.collect();
+        let (people, last) = (&people, &last.subject_id);
+        let settle = |tx: Tx| async move {
+            if !people.is_empty() {
+                self.hear(&tx, people).await?;
+            }
+            let now = feed::lock(&tx).await?;
+            if now.sweep == at.sweep {
+                feed::sweep_after(&*tx, last).await?;
+            }
+            feed::position(&*tx).await
+        };
+        let position = self.store.locking("sweep_directory", settle).await?;
+        self.directory.catch_up().await?;
+        Ok((position.cursor == at.cursor).then_some(position))
+    }
+}
+
+fn missed(status: Status) -> Result<Ended, Error> {
+    match status::reason(&status) {
+        Some(Reason::CursorTooOld | Reason::CursorInvalid) => Ok(Ended::Missed),
+        _ => Err(Error::Consent(Box::new(status))),
+    }
+}

@@ -1,12 +1,15 @@
 //! Applying an upload: all of it or nothing, and until then the old list serves.
 
+use std::collections::BTreeSet;
+
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 use service_kit::clock::UnixMillis;
 
 use crate::{
     domain::{
-        Audience, Batches, BusinessScope, Expression, Upload, UploadMode, UploadState, read_record,
+        Audience, Batches, BusinessScope, Expression, Upload, UploadMode, UploadState, day_of,
+        read_record,
     },
     error::Error,
     service::Service,
@@ -47,10 +50,11 @@ impl Service {
             let sized = upload.validate_only;
             Ok(Committed { upload, audience, sized })
         };
-        let mut done = self.store.once(request, now, commit).await?;
+        let mut done = self.store.once_locking(request, now, commit).await?;
         if !done.sized {
             self.release_size(scope, request, &mut done).await;
         }
+        self.follow_lists().await;
         Ok(done)
     }
 
@@ -112,20 +116,20 @@ impl Service {
         let add = |record: &[u8]| Ok(read_record(record, &mut people)?);
         uploads::each_record(tx, scope, &upload.upload_id, add).await?;
 
-        let mut audience = audiences::find(&**tx, scope, &upload.audience_id).await?;
+        let mut audience = audiences::lock(tx, scope, &upload.audience_id).await?;
         let list = &*audience.audience_id;
-        let until = audience.lifetime.ends(now);
-        match upload.mode {
-            UploadMode::Add => members::add(tx, scope, list, &people, until).await?,
+        let (today, until) = (day_of(now), audience.lifetime.ends(now));
+        let mut chunks = match upload.mode {
             UploadMode::Remove => members::remove(tx, scope, list, &people).await?,
-            UploadMode::Replace => {
-                members::clear(tx, scope, list).await?;
-                members::add(tx, scope, list, &people, until).await?;
-            }
+            UploadMode::Replace => members::clear(tx, scope, list).await?,
+            UploadMode::Add => BTreeSet::new(),
+        };
+        if upload.mode != UploadMode::Remove {
+            chunks.append(&mut members::add(tx, scope, list, &people, today, until).await?);
         }
         audience.last_upload = upload.counts.clone();
         audience.updated_at = now;
-        audiences::save_list(tx, scope, audience).await
+        audiences::save_list(tx, scope, audience, &chunks).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! What this service is told.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use service_kit::{
     client::ClientConfig,
@@ -21,6 +23,8 @@ pub struct AudienceConfig {
     pub match_keys: MatchKeyConfig,
     /// Limits of uploads.
     pub uploads: UploadConfig,
+    /// How much is told about the sizes of lists.
+    pub releases: ReleaseConfig,
     /// How indexes follow the directory.
     pub directory: DirectoryConfig,
     /// How long it is remembered which requests were done: a request sent again later than that is
@@ -83,12 +87,23 @@ pub struct UploadConfig {
     pub max_open: u32,
 }
 
+/// How much is told about the sizes of lists. `docs/privacy.md` has the arithmetic.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReleaseConfig {
+    /// How many fresh releases a legal owner gets in any 30 days. The noise of each grows with it:
+    /// its standard deviation is 3.98 times the square root. Default 300: 69 people.
+    pub per_window: NonZeroU32,
+    /// How many it ever gets, if that is limited too. Default: it is not.
+    pub ever: Option<u64>,
+}
+
 /// How indexes follow the directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DirectoryConfig {
-    /// How often a replica looks for changes that others made. Each upload stream looks once at its
-    /// beginning too, so this matters to long streams only. Default 1 s.
+    /// How often a replica looks for changes that others made, of the directory and of lists. Each
+    /// upload stream looks once at its beginning too. Default 200 ms.
     pub poll_interval: Span,
     /// How long changes are kept for indexes to follow. A replica that falls behind further than
     /// that loads everything anew. Default 10 min.
@@ -103,6 +118,7 @@ impl Default for AudienceConfig {
             purposes: PurposeConfig::default(),
             match_keys: MatchKeyConfig::default(),
             uploads: UploadConfig::default(),
+            releases: ReleaseConfig::default(),
             directory: DirectoryConfig::default(),
             request_retention: Span::from_secs(7 * 86_400),
             housekeeping_interval: Span::from_secs(60),
@@ -133,8 +149,14 @@ impl Default for UploadConfig {
     }
 }
 
+impl Default for ReleaseConfig {
+    fn default() -> Self {
+        const { Self { per_window: NonZeroU32::new(300).unwrap(), ever: None } }
+    }
+}
+
 impl Default for DirectoryConfig {
     fn default() -> Self {
-        Self { poll_interval: Span::from_secs(1), change_retention: Span::from_secs(600) }
+        Self { poll_interval: Span::from_millis(200), change_retention: Span::from_secs(600) }
     }
 }

@@ -3,7 +3,7 @@
 use futures::try_join;
 use proto::consent::v1::{
     AcknowledgeErasureRequest, BatchCheckRequest, BatchCheckResponse, ChangeEvent, CheckRequest,
-    Outcome, WatchChangesRequest, consent_service_client::ConsentServiceClient,
+    GetConsentRequest, Outcome, WatchChangesRequest, consent_service_client::ConsentServiceClient,
 };
 use service_kit::{
     boot::BootError,
@@ -11,7 +11,7 @@ use service_kit::{
     clock::UnixMillis,
     context::Context,
 };
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use crate::{
     config::{AudienceConfig, PurposeConfig},
@@ -25,6 +25,13 @@ use crate::{
 const LARGEST_STEP: usize = 8 << 20;
 /// Our name among those who follow the feed.
 const FOLLOWER: &str = "audience-svc";
+
+/// Under which policy somebody agrees.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Consented {
+    pub(crate) policy_id: String,
+    pub(crate) policy_version: u32,
+}
 
 /// consent-svc.
 #[derive(Debug, Clone)]
@@ -74,6 +81,30 @@ impl Consent {
         let client = self.client.clone().max_decoding_message_size(LARGEST_STEP);
         let request = WatchChangesRequest { cursor, purpose_ids };
         Ok({ client }.watch_changes(request).await?.into_inner())
+    }
+
+    /// The policy under which the subject agrees to be shown ads by lists; asked for with the
+    /// subject's own token. None: the subject does not agree.
+    pub(crate) async fn consented_to_ads(
+        &self,
+        subject_id: &str,
+        token: &str,
+    ) -> Result<Option<Consented>, Error> {
+        let mut request =
+            Request::new(GetConsentRequest { subject_id: subject_id.to_owned(), as_of: None });
+        if let Ok(token) = token.parse() {
+            request.metadata_mut().insert("authorization", token);
+        }
+        let answer = self.client.clone().get_consent(request).await;
+        let answer = answer.map_err(|status| failed(&status))?.into_inner();
+        let ads = answer.purposes.into_iter().find(|one| {
+            one.purpose.as_ref().is_some_and(|purpose| purpose.purpose_id == self.purposes.ads)
+        });
+        let granted = ads.filter(|ads| is_granted(ads.outcome)).and_then(|ads| ads.policy);
+        Ok(granted.map(|policy| Consented {
+            policy_id: policy.policy_id,
+            policy_version: policy.version,
+        }))
     }
 
     /// What an event of the feed says that its subject has agreed to.

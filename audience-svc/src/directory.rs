@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use identifiers::MatchKey;
 use roaring::RoaringBitmap;
 use service_kit::clock::{Clock, UnixMillis};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -131,17 +132,21 @@ async fn loaded(db: &impl Database, now: UnixMillis) -> Result<State, Error> {
 }
 
 impl Service {
-    /// Keeps the memory of the directory current until `shutdown`.
-    pub(crate) async fn follow_directory(self: Arc<Self>, shutdown: CancellationToken) {
+    /// Keeps what is in memory of the directory and of lists current until `shutdown`.
+    pub(crate) async fn follow_changes(self: Arc<Self>, shutdown: CancellationToken) {
         let pause = self.config.directory.poll_interval.get();
         loop {
             tokio::select! {
-                () = self.clock.sleep(pause) => {}
+                () = sleep(pause) => {}
                 () = shutdown.cancelled() => return,
             }
             if let Err(error) = self.directory.catch_up().await {
                 tracing::warn!(%error, "the directory's changes cannot be read");
             }
+            if let Err(error) = self.lists.catch_up().await {
+                tracing::warn!(%error, "the changes of lists cannot be read");
+            }
+            self.lists.tidy(self.now());
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use proto::{errors::v1::Reason, status};
-use service_kit::store::{InTransaction, StoreError};
+use service_kit::{
+    clock::UnixMillis,
+    store::{InTransaction, StoreError},
+};
 use thiserror::Error;
 use tonic::Status;
 use tonic_types::ErrorDetails;
 
-use crate::domain::{CorruptRecord, ExpressionInvalid, UploadState};
+use crate::domain::{CorruptRecord, Exhausted, ExpressionInvalid, UploadState};
 
 /// Why a call failed.
 #[derive(Debug, Error)]
@@ -49,6 +52,14 @@ pub enum Error {
     /// This batch number was sent before, with other content.
     #[error("batch {0} was sent before, with other content")]
     BatchConflict(u32),
+    /// The owner has no fresh release left.
+    #[error("{exhausted}: what was released before is still told")]
+    Budget {
+        /// Why, and until when.
+        exhausted: Exhausted,
+        /// When it was asked for.
+        now: UnixMillis,
+    },
     /// The expression means nothing.
     #[error(transparent)]
     Expression(#[from] ExpressionInvalid),
@@ -98,6 +109,16 @@ impl From<Error> for Status {
             Error::UploadsOpen { wait, .. } => {
                 let mut details = ErrorDetails::with_retry_info(Some(wait));
                 details.add_quota_failure_violation("uploads.max_open", text.clone());
+                status::with_details(Reason::QuotaExceeded, text, details)
+            }
+            Error::Budget { exhausted, now } => {
+                let mut details = match exhausted {
+                    Exhausted::Until(renewal) => {
+                        ErrorDetails::with_retry_info(Some(renewal.since(now)))
+                    }
+                    Exhausted::ForGood => ErrorDetails::new(),
+                };
+                details.add_quota_failure_violation("releases", text.clone());
                 status::with_details(Reason::QuotaExceeded, text, details)
             }
             Error::UploadState(_) | Error::CommittedOtherwise(_) => {

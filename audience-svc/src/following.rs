@@ -29,9 +29,10 @@ use crate::{
     error::Error,
     service::Service,
     store::{
-        Tx,
+        Tx, departures,
         directory::{self, Entry},
         feed::{self, Position},
+        requests,
     },
 };
 
@@ -73,6 +74,11 @@ impl Following {
         self.heard.send_replace(Some(Instant::now()));
     }
 
+    /// What comes from now on is not heard.
+    fn lost(&self) {
+        self.heard.send_replace(None);
+    }
+
     /// Waits until what is known of people's consent is current.
     ///
     /// # Errors
@@ -105,6 +111,7 @@ impl Service {
                 };
                 if let Err(error) = pause {
                     tracing::warn!(%error, "the feed of consents cannot be followed");
+                    self.following.lost();
                     sleep(PAUSE).await;
                 }
             }
@@ -192,6 +199,10 @@ impl Service {
         let settle = |tx: Tx| async move {
             if !people.is_empty() {
                 self.hear(&tx, people).await?;
+            }
+            departures::forget(&tx, erased).await?;
+            for subject_id in erased {
+                requests::forget_of(&*tx, subject_id).await?;
             }
             if feed::lock(&tx).await?.cursor != at.cursor {
                 return Ok(None);

@@ -12,7 +12,7 @@ use crate::{
     store::{
         Tx,
         directory::{self, Entry, Stored},
-        members, uploads,
+        list_changes, members, uploads,
     },
 };
 
@@ -65,6 +65,8 @@ impl Service {
         let old = now.minus(self.config.directory.change_retention.get());
         let prune = |tx: Tx| async move { directory::prune_changes(&tx, old).await };
         self.store.locking("prune_changes", prune).await?;
+        let prune = |tx: Tx| async move { list_changes::prune(&tx, old).await };
+        self.store.locking("prune_list_changes", prune).await?;
         let forgotten = now.minus(self.config.request_retention.get());
         self.store.forget_requests(forgotten).await?;
         uploads::forget(self.store.reads(), forgotten).await?;

@@ -13,16 +13,20 @@ mod consent;
 mod directory;
 pub mod domain;
 mod error;
+mod export;
 mod following;
 mod grpc;
 mod housekeeping;
 pub mod index;
+mod lists;
+mod membership;
 mod reach;
 mod register;
 mod seal;
 mod service;
 mod store;
 mod targeting;
+mod transparency;
 mod upload;
 
 use std::sync::Arc;
@@ -31,6 +35,7 @@ use proto::audience::v1::{
     audience_service_server::AudienceServiceServer, business_service_server::BusinessServiceServer,
     directory_service_server::DirectoryServiceServer,
     targeting_service_server::TargetingServiceServer,
+    transparency_service_server::TransparencyServiceServer,
 };
 use service_kit::{
     boot::{App, BootError, Service as KitService},
@@ -38,7 +43,8 @@ use service_kit::{
 };
 
 pub use config::{
-    AudienceConfig, DirectoryConfig, MatchKeyConfig, OlderSecret, PurposeConfig, UploadConfig,
+    AudienceConfig, DirectoryConfig, MatchKeyConfig, OlderSecret, PurposeConfig, ReleaseConfig,
+    UploadConfig,
 };
 
 use crate::{grpc::Grpc, service::Service, store::Store};
@@ -58,7 +64,7 @@ impl KitService for AudienceService {
             let store = pinged.clone();
             async move { store.ping().await }
         });
-        ctx.spawn("directory", service.clone().follow_directory(ctx.shutdown.clone()));
+        ctx.spawn("changes", service.clone().follow_changes(ctx.shutdown.clone()));
         ctx.spawn("consent feed", service.clone().follow_consent(ctx.shutdown.clone()));
         ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
 
@@ -68,7 +74,8 @@ impl KitService for AudienceService {
             .add(BusinessServiceServer::new(grpc.clone()).max_decoding_message_size(max))
             .add(DirectoryServiceServer::new(grpc.clone()).max_decoding_message_size(max))
             .add(AudienceServiceServer::new(grpc.clone()).max_decoding_message_size(max))
-            .add(TargetingServiceServer::new(grpc).max_decoding_message_size(max)))
+            .add(TargetingServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+            .add(TransparencyServiceServer::new(grpc).max_decoding_message_size(max)))
     }
 
     async fn migrate(config: &AudienceConfig) -> Result<(), BootError> {

@@ -2,17 +2,36 @@
 
 use std::collections::BTreeMap;
 
+use rand::{
+    SeedableRng as _,
+    rngs::{StdRng, SysRng},
+};
 use service_kit::store::StoreError;
 
 use crate::{
-    domain::{BusinessScope, Expression, MaskedCount, Released, day_of},
+    config::ReleaseConfig,
+    domain::{Budget, BusinessScope, Expression, MaskedCount, Noise, Released, day_of},
     error::Error,
     service::Service,
-    store::{RequestKey, Tx, audiences, members, releases},
+    store::{Database, RequestKey, Tx, audiences, departures, members, releases},
 };
 
 /// How often a count is begun anew because a list changed while it was counted.
 const ATTEMPTS: usize = 3;
+
+/// How sizes are released.
+#[derive(Debug)]
+pub(crate) struct Releaser {
+    budget: Budget,
+    noise: Noise,
+}
+
+impl Releaser {
+    pub(crate) fn new(config: &ReleaseConfig) -> Self {
+        let budget = Budget::new(config.per_window, config.ever);
+        Self { budget, noise: Noise::for_releases(config.per_window) }
+    }
+}
 
 impl Service {
     /// The released size of an expression over the business's own audiences.
@@ -29,23 +48,18 @@ impl Service {
         self.store.once(request, self.now(), |_: Tx| async move { Ok(released) }).await
     }
 
-    /// The release of an expression: the one that is kept, or else a new one, which is kept.
+    /// The release of an expression: the one that is kept, or else a fresh one, which is kept.
     pub(crate) async fn released(
         &self,
         scope: &BusinessScope,
         expression: &Expression,
     ) -> Result<Released, Error> {
         for _ in 0..ATTEMPTS {
-            let versions = self.versions(scope, expression).await?;
+            let versions = self.versions(self.store.reads(), scope, expression).await?;
             let key = expression.release_key(&versions);
             let mut released = releases::find(self.store.reads(), scope, &key).await?;
             if released.is_none() {
-                let count = self.count(scope, expression).await?;
-                if self.versions(scope, expression).await? != versions {
-                    continue;
-                }
-                let drawn = Released::draw(&count, self.now());
-                released = releases::keep(self.store.reads(), scope, &key, drawn).await?;
+                released = self.draw(scope, expression, &versions, &key).await?;
             }
             let Some(released) = released else { continue };
             if let Some(audience_id) = expression.single() {
@@ -55,7 +69,12 @@ impl Service {
                 {
                     audience.size = Some(released);
                     audience.sized_version = Some(audience.version);
-                    audiences::keep_size(self.store.reads(), scope, &audience).await?;
+                    let (audience, now) = (&audience, self.now());
+                    let keep = |tx: Tx| async move {
+                        audiences::keep_size(&tx, scope, audience, now).await
+                    };
+                    self.store.locking("keep_size", keep).await?;
+                    self.follow_lists().await;
                 }
             }
             return Ok(released);
@@ -64,13 +83,44 @@ impl Service {
         Err(StoreError::Conflict(text).into())
     }
 
+    /// Draws a release and keeps it, unless another call has done so meanwhile. None: a list was
+    /// changed since the versions were read.
+    async fn draw(
+        &self,
+        scope: &BusinessScope,
+        expression: &Expression,
+        versions: &BTreeMap<String, u64>,
+        key: &[u8; 32],
+    ) -> Result<Option<Released>, Error> {
+        let (count, now) = (self.count(scope, expression).await?, self.now());
+        let rng = StdRng::try_from_rng(&mut SysRng);
+        let mut rng = rng.map_err(|_| Error::Internal("the system gives no randomness"))?;
+        // Nobody learns of it unless it is kept.
+        let released = Released::draw(count, &self.releaser.noise, &mut rng, now);
+        let draw = |tx: Tx| async move {
+            let spent = releases::lock_spent(&tx, scope.owner_id()).await?;
+            if self.versions(&*tx, scope, expression).await? != *versions {
+                return Ok(None);
+            }
+            if let Some(kept) = releases::find(&*tx, scope, key).await? {
+                return Ok(Some(kept));
+            }
+            let allowed = self.releaser.budget.allows(now, &spent.drawn, spent.ever);
+            allowed.map_err(|exhausted| Error::Budget { exhausted, now })?;
+            releases::keep(&tx, scope, key, released, spent).await?;
+            Ok(Some(released))
+        };
+        self.store.locking("draw_release", draw).await
+    }
+
     async fn versions(
         &self,
+        db: &impl Database,
         scope: &BusinessScope,
         expression: &Expression,
     ) -> Result<BTreeMap<String, u64>, Error> {
         let named: Vec<&str> = expression.audiences()?.into_iter().collect();
-        let versions = audiences::versions(self.store.reads(), scope, &named).await?;
+        let versions = audiences::versions(db, scope, &named).await?;
         (versions.len() == named.len()).then_some(versions).ok_or(Error::AudienceUnknown)
     }
 
@@ -85,12 +135,14 @@ impl Service {
         let named: Vec<&str> = expression.audiences()?.into_iter().collect();
         let (db, today) = (self.store.reads(), day_of(self.now()));
         let countable = self.directory.countable();
-        let mut count = MaskedCount::default();
+        let left = departures::of_business(db, scope).await?;
+        let mut count = MaskedCount::of(expression);
         let mut from = 0;
         while let Some((chunk, members)) =
             members::next_chunk(db, scope, &named, from, today).await?
         {
-            count.add(expression.evaluate(&members).intersection_len(&countable));
+            let people = expression.evaluate(&members) - &left;
+            count.add(people.intersection_len(&countable));
             from = chunk + 1;
         }
         Ok(count)

@@ -21,6 +21,8 @@ use crate::{
     domain::{BusinessScope, Secrets},
     error::Error,
     following::Following,
+    lists::Lists,
+    reach::Releaser,
     seal::{self, Seal},
     store::{RequestKey, Store, businesses},
 };
@@ -30,8 +32,10 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
+    pub(crate) lists: Lists,
     pub(crate) consent: Consent,
     pub(crate) following: Following,
+    pub(crate) releaser: Releaser,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) seal: Seal,
     pub(crate) pages: PageTokens,
@@ -54,9 +58,11 @@ impl Service {
         let clock = ctx.clock.clone();
         let directory =
             Directory::load(store.clone(), clock.clone()).await.map_err(BootError::other)?;
+        let lists = Lists::load(store.clone()).await.map_err(BootError::other)?;
         Ok(Self {
             consent: Consent::connect(ctx, config)?,
             following: Following::default(),
+            releaser: Releaser::new(&config.releases),
             secrets: Arc::new(secrets),
             seal: Seal::new(sealing),
             pages: seal::page_tokens(sealing),
@@ -65,6 +71,7 @@ impl Service {
             untidy: Notify::new(),
             store,
             directory,
+            lists,
         })
     }
 

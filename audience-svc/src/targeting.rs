@@ -7,10 +7,7 @@ use crate::{
     domain::day_of,
     error::Error,
     service::Service,
-    store::{
-        directory,
-        members::{self, Asked},
-    },
+    store::{departures, directory},
 };
 
 impl Service {
@@ -21,8 +18,9 @@ impl Service {
         subject_id: &str,
         business_id: Option<&str>,
     ) -> Result<Vec<(String, String)>, Error> {
-        let asked = business_id.map_or(Asked::All, Asked::Business);
-        self.memberships(subject_id, asked).await
+        let mut found = self.memberships(subject_id).await?;
+        found.retain(|(business, _)| business_id.is_none_or(|named| named == business));
+        Ok(found)
     }
 
     /// For each audience, whether it is targetable and has the person.
@@ -31,28 +29,29 @@ impl Service {
         subject_id: &str,
         audience_ids: &[String],
     ) -> Result<Vec<bool>, Error> {
-        let found = self.memberships(subject_id, Asked::Audiences(audience_ids)).await?;
-        let found: HashSet<String> = found.into_iter().map(|(_, audience)| audience).collect();
-        Ok(audience_ids.iter().map(|id| found.contains(id)).collect())
+        let found = self.memberships(subject_id).await?;
+        let found: HashSet<&str> = found.iter().map(|(_, audience)| audience.as_str()).collect();
+        Ok(audience_ids.iter().map(|id| found.contains(id.as_str())).collect())
     }
 
-    async fn memberships(
-        &self,
-        subject_id: &str,
-        asked: Asked<'_>,
-    ) -> Result<Vec<(String, String)>, Error> {
+    async fn memberships(&self, subject_id: &str) -> Result<Vec<(String, String)>, Error> {
         if !self.consent.allows_ads(subject_id).await? {
             return Ok(Vec::new());
         }
-        let now = self.now();
-        let db = self.store.reads();
-        let Some(found) = directory::find_subject(db, subject_id).await? else {
+        let (now, db) = (self.now(), self.store.reads());
+        let Some(person) = directory::find_subject(db, subject_id).await? else {
             return Ok(Vec::new());
         };
-        if !found.found.agreed.may_stay(now) {
+        if !person.found.agreed.may_stay(now) {
             self.untidy.notify_one();
             return Ok(Vec::new());
         }
-        members::targetable_with(db, found.found.ordinal, asked, day_of(now)).await
+        let mut found = self.lists.of(person.found.ordinal, day_of(now), true);
+        if !found.is_empty() {
+            let left = departures::of_subject(db, subject_id).await?;
+            let left: HashSet<String> = left.into_iter().map(|(business, _)| business).collect();
+            found.retain(|(business, _)| !left.contains(business));
+        }
+        Ok(found)
     }
 }

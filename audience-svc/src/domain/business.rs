@@ -20,6 +20,7 @@ pub struct Business {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusinessScope {
     business_id: String,
+    owner_id: String,
 }
 
 impl BusinessScope {
@@ -27,11 +28,17 @@ impl BusinessScope {
     /// when the owner has changed since the claim was made: releases are budgeted by owner, so a
     /// call must not be charged to the wrong one.
     pub(crate) fn of(business: Business, claimed_owner: &str) -> Option<Self> {
-        (business.owner_id == claimed_owner).then_some(Self { business_id: business.business_id })
+        let Business { business_id, owner_id, .. } = business;
+        (owner_id == claimed_owner).then_some(Self { business_id, owner_id })
     }
 
     /// The business.
     pub fn business_id(&self) -> &str {
         &self.business_id
+    }
+
+    /// Its legal owner, who has one budget for all of its businesses.
+    pub fn owner_id(&self) -> &str {
+        &self.owner_id
     }
 }

@@ -30,6 +30,16 @@ pub struct Expression {
     exclude: Vec<Term>,
 }
 
+/// By how much, at most, the count of an expression depends on the answer to one question: is this
+/// person there, did they agree, is this identifier theirs, or another's, are these two one person?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sensitivity {
+    /// By one.
+    One,
+    /// By two: for two people it may decide alike, that both count or that neither does.
+    Two,
+}
+
 /// What is wrong with an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExpressionInvalid {
@@ -155,6 +165,34 @@ impl Expression {
         }
     }
 
+    /// How much its count depends on one question about people.
+    ///
+    /// One person changes any count by one. Whose an identifier is concerns two people: the one
+    /// counts with the identifier's lists, the other without them, or the other way round. Both may
+    /// change at once only if these lists let the one in and keep the other out. Lists that are
+    /// excluded from all the rest cannot: they keep everybody out. Lists that are excluded from a
+    /// part, (a, not b) or (c, not d), can.
+    pub(super) fn sensitivity(&self) -> Sensitivity {
+        if self.excludes_from_all() { Sensitivity::One } else { Sensitivity::Two }
+    }
+
+    /// Whether it is people who are in enough lists of some, and in none of others.
+    fn excludes_from_all(&self) -> bool {
+        self.intersect.iter().all(|term| term.is_list_or(&Self::excludes_from_all))
+            && self.include.iter().all(|term| term.is_list_or(&Self::excludes_nobody))
+            && self.exclude.iter().all(|term| term.is_list_or(&Self::is_any_of_lists))
+    }
+
+    fn excludes_nobody(&self) -> bool {
+        self.exclude.is_empty() && self.terms().all(|term| term.is_list_or(&Self::excludes_nobody))
+    }
+
+    fn is_any_of_lists(&self) -> bool {
+        self.intersect.is_empty()
+            && self.exclude.is_empty()
+            && self.include.iter().all(|term| term.is_list_or(&Self::is_any_of_lists))
+    }
+
     /// The people, given the members of each audience; an audience that is not given has none.
     pub fn evaluate(&self, members: &BTreeMap<String, RoaringBitmap>) -> RoaringBitmap {
         let mut people = self.intersect.iter().map(|term| term.evaluate(members));
@@ -186,6 +224,14 @@ impl Term {
             && expression.intersect.len() == 1
         {
             *self = expression.intersect.remove(0);
+        }
+    }
+
+    /// Whether it is a list, or an expression that is `so`.
+    fn is_list_or(&self, so: &impl Fn(&Expression) -> bool) -> bool {
+        match self {
+            Self::Audience(_) => true,
+            Self::Nested(expression) => so(expression),
         }
     }
 
@@ -250,6 +296,82 @@ mod tests {
         assert_eq!(expression.unwrap().evaluate(&members), bits(&[1, 3]));
         let none = Expression::new(vec![], vec![audience("a"), audience("x")], vec![]).unwrap();
         assert!(none.evaluate(&members).is_empty());
+    }
+
+    /// Expressions by number: the digits say what stands where. Each list is one of its own.
+    struct Numbered {
+        number: u32,
+        lists: u32,
+    }
+
+    impl Numbered {
+        fn digit(&mut self) -> u32 {
+            let digit = self.number % 3;
+            self.number /= 3;
+            digit
+        }
+
+        /// None: nobody is asked for.
+        fn term(&mut self, depth: u32) -> Option<Term> {
+            let more = if depth == 0 { 0 } else { self.digit() };
+            if more == 0 {
+                self.lists += 1;
+                return Some(audience(&(self.lists - 1).to_string()));
+            }
+            let mut places = [vec![], vec![], vec![]];
+            for _ in 0..=more {
+                places[self.digit() as usize].push(self.term(depth - 1)?);
+            }
+            let [include, intersect, exclude] = places;
+            let expression = Expression::new(include, intersect, exclude).ok()?;
+            Some(Term::Nested(Box::new(expression)))
+        }
+    }
+
+    /// The greatest change that an identifier makes which is one person's or another's. In no other
+    /// list, the one is nobody without it: so the change that a link makes is among these.
+    fn change_by_an_identifier(expression: &Expression, lists: u32) -> u8 {
+        // For every combination of lists one person: the number is the combination.
+        let people = 0..1_u32 << lists;
+        let on = |list: u32| people.clone().filter(move |person| person >> list & 1 == 1);
+        let members = (0..lists).map(|list| (list.to_string(), on(list).collect())).collect();
+        let found = expression.evaluate(&members);
+        let counts: Vec<_> =
+            people.clone().map(|person| u8::from(found.contains(person))).collect();
+        let count = |person: u32| counts[person as usize];
+        let mut most = 0;
+        for (one, other) in people.clone().flat_map(|one| people.clone().map(move |two| (one, two)))
+        {
+            for with in people.clone() {
+                let (ones, others) =
+                    (count(one | with) + count(other), count(one) + count(other | with));
+                most = most.max(ones.abs_diff(others));
+            }
+        }
+        most
+    }
+
+    #[test]
+    fn a_question_changes_a_count_by_no_more_than_is_said() {
+        let mut reached = [[0; 3]; 2];
+        for number in (0..u32::MAX).step_by(300_007) {
+            let mut numbered = Numbered { number, lists: 0 };
+            if let Some(Term::Nested(expression)) = numbered.term(3)
+                && numbered.lists <= 4
+            {
+                let change = change_by_an_identifier(&expression, numbered.lists);
+                let said = expression.sensitivity();
+                assert!(change < 2 || said == Sensitivity::Two, "{expression:?}");
+                reached[said as usize][usize::from(change)] += 1;
+            }
+        }
+        // There were many of both kinds, and what is said to change by two mostly does.
+        let [[_, one, _], [_, low, high]] = reached;
+        assert!(one > 500 && high > 100 && low < high, "{reached:?}");
+        let but = |list, other| nested(vec![], vec![audience(list)], vec![audience(other)]);
+        let either = Expression::new(vec![but("0", "1"), but("2", "3")], vec![], vec![]).unwrap();
+        assert_eq!(either.sensitivity(), Sensitivity::Two);
+        assert_eq!(change_by_an_identifier(&either, 4), 2);
     }
 
     #[test]

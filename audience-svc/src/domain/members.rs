@@ -1,6 +1,8 @@
 //! Who is in a list: ordinals. What is stored of one batch has the same size and takes the same
 //! work whoever matches.
 
+use std::time::{Duration, SystemTime};
+
 use roaring::RoaringBitmap;
 use service_kit::clock::UnixMillis;
 use thiserror::Error;
@@ -14,6 +16,15 @@ pub type MemberDay = i32;
 /// The day of an instant.
 pub fn day_of(at: UnixMillis) -> MemberDay {
     i32::try_from(at.get().div_euclid(86_400_000)).unwrap_or(MemberDay::MAX)
+}
+
+/// A day as `YYYY-MM-DD`; days before 1970 are told as its first.
+pub fn date(day: MemberDay) -> String {
+    let seconds = 86_400 * u64::try_from(day).unwrap_or(0);
+    let instant = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let mut date = humantime::format_rfc3339_seconds(instant).to_string();
+    date.truncate("2026-03-31".len());
+    date
 }
 
 /// What is stored of a batch: how many members, their ordinals in ascending order, and other
@@ -75,6 +86,14 @@ mod tests {
             let expected: RoaringBitmap =
                 found.into_iter().filter(|ordinal| *ordinal != NOBODY).collect();
             assert_eq!(members, expected);
+        }
+    }
+
+    #[test]
+    fn days_are_told_as_dates() {
+        let dates = [(0, "1970-01-01"), (20_543, "2026-03-31"), (11_016, "2000-02-29")];
+        for (day, told) in dates {
+            assert_eq!(date(day), told);
         }
     }
 

@@ -1,12 +1,16 @@
 //! The rules of customer lists: pure, on values; no I/O and no clock.
 
+#[cfg(test)]
+mod accounting;
 mod advice;
 mod agreed;
 mod audience;
 mod batch;
+mod budget;
 mod business;
 mod expression;
 mod members;
+mod noise;
 mod release;
 mod rows;
 mod secrets;
@@ -16,9 +20,11 @@ pub use agreed::{Agreed, Until};
 pub use audience::{Audience, CustomerSource, Lifetime};
 pub(crate) use batch::KeyHasher;
 pub use batch::{BatchReport, KeyedBatch, MAX_ROWS, key_rows};
+pub use budget::{Budget, Exhausted};
 pub use business::{Business, BusinessScope};
 pub use expression::{Expression, ExpressionInvalid, Term};
-pub use members::{CorruptRecord, MemberDay, NOBODY, day_of, read_record, record};
+pub use members::{CorruptRecord, MemberDay, NOBODY, date, day_of, read_record, record};
+pub use noise::Noise;
 pub use release::{MaskedCount, Released};
 pub use rows::{Reading, Refusal, Row, RowValue};
 pub use secrets::Secrets;

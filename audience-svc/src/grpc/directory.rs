@@ -2,16 +2,21 @@
 
 use std::{collections::HashSet, mem, sync::Arc};
 
+use futures::stream;
 use proto::{
     FieldErrors,
     audience::v1::{
-        PutIdentifiersRequest, PutIdentifiersResponse, Registration, RegistrationResult,
+        ExportSubjectDataRequest, ExportSubjectDataResponse, PutIdentifiersRequest,
+        PutIdentifiersResponse, Registration, RegistrationResult,
         directory_service_server::DirectoryService,
     },
     types::v1::{Identifier, StorageStatus},
 };
-use service_kit::{auth::Caller, grpc::open_message};
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use service_kit::{
+    auth::Caller,
+    grpc::{open, open_message},
+};
+use tonic::{Request, Response, Status, Streaming, async_trait, codegen::BoxStream};
 
 use super::{
     Grpc, identifier, parse,
@@ -36,7 +41,24 @@ impl DirectoryService for Grpc {
         let answers = answer_each(request.into_inner(), self.shutdown.clone(), registering);
         Ok(Response::new(answers))
     }
+
+    async fn export_subject_data(
+        &self,
+        request: Request<ExportSubjectDataRequest>,
+    ) -> Result<Response<BoxStream<ExportSubjectDataResponse>>, Status> {
+        let (_, message, bad) = open(request)?;
+        bad.finish()?;
+        let records = self.service.export_subject(&message.subject_id).await?;
+        let parts: Vec<_> = records
+            .chunks(RECORDS)
+            .map(|records| Ok(ExportSubjectDataResponse { records: records.to_vec() }))
+            .collect();
+        Ok(Response::new(Box::pin(stream::iter(parts))))
+    }
 }
+
+/// The records of one message of an export.
+const RECORDS: usize = 500;
 
 /// One stream of registrations.
 struct Registering {

@@ -8,6 +8,7 @@ mod parse;
 mod shape;
 mod stream;
 mod targeting;
+mod transparency;
 mod upload;
 
 use std::sync::Arc;

@@ -1,6 +1,9 @@
 //! Audiences of a business.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
@@ -8,7 +11,9 @@ use sea_orm::{
 };
 use service_kit::clock::UnixMillis;
 
-use super::{MANY, columns, entity::audience as table, failed, members, releases, uploads};
+use super::{
+    MANY, columns, entity::audience as table, failed, list_changes, members, releases, uploads,
+};
 use crate::{
     domain::{Audience, BusinessScope, CustomerSource, Lifetime},
     error::Error,
@@ -29,6 +34,17 @@ pub(crate) async fn find(
     let id = (scope.business_id().to_owned(), audience_id.to_owned());
     let row = table::Entity::find_by_id(id).one(db).await.map_err(failed)?;
     read(row.ok_or(Error::AudienceUnknown)?)
+}
+
+/// As [`find`]; until the transaction ends nobody else changes the audience.
+pub(crate) async fn lock(
+    tx: &DatabaseTransaction,
+    scope: &BusinessScope,
+    audience_id: &str,
+) -> Result<Audience, Error> {
+    let id = (scope.business_id().to_owned(), audience_id.to_owned());
+    let query = table::Entity::find_by_id(id).lock_exclusive();
+    read(query.one(tx).await.map_err(failed)?.ok_or(Error::AudienceUnknown)?)
 }
 
 /// The business's audiences, newest first.
@@ -105,18 +121,59 @@ pub(crate) async fn save_list(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
     mut audience: Audience,
+    chunks: &BTreeSet<u16>,
 ) -> Result<(), Error> {
     releases::drop_of_list(tx, scope, &audience).await?;
     audience.version += 1;
-    save(tx, scope, &audience).await
+    save(tx, scope, &audience).await?;
+    list_changes::record(tx, &audience.audience_id, chunks, audience.updated_at).await
+}
+
+/// An audience as it may be targeted.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) audience_id: String,
+    pub(crate) business_id: String,
+    pub(crate) targetable: bool,
+}
+
+/// All audiences, or one, of whatever business: for the memory of who is where, which shows
+/// nothing to anybody.
+pub(crate) async fn targets(
+    db: &impl ConnectionTrait,
+    audience_id: Option<&str>,
+) -> Result<Vec<Target>, Error> {
+    let one = audience_id.map(|id| table::Column::AudienceId.eq(id));
+    type Columns = (String, String, bool, Option<i64>, i64);
+    let rows: Vec<Columns> = table::Entity::find()
+        .select_only()
+        .columns([
+            table::Column::AudienceId,
+            table::Column::BusinessId,
+            table::Column::Targetable,
+            table::Column::SizedVersion,
+            table::Column::Version,
+        ])
+        .filter(one.map_or_else(Condition::all, |one| Condition::all().add(one)))
+        .into_tuple()
+        .all(db)
+        .await
+        .map_err(failed)?;
+    let target = |(audience_id, business_id, targetable, sized, version): Columns| {
+        // The release of an earlier list says nothing about this one.
+        let targetable = targetable && sized == Some(version);
+        Target { audience_id, business_id, targetable }
+    };
+    Ok(rows.into_iter().map(target).collect())
 }
 
 /// Keeps the release of an audience's size, if the audience is still at the version that was
 /// counted.
 pub(crate) async fn keep_size(
-    db: &impl ConnectionTrait,
+    tx: &DatabaseTransaction,
     scope: &BusinessScope,
     audience: &Audience,
+    now: UnixMillis,
 ) -> Result<(), Error> {
     let all = row(scope, audience)?;
     table::Entity::update_many()
@@ -128,10 +185,10 @@ pub(crate) async fn keep_size(
         })
         .filter(own(scope, audience))
         .filter(table::Column::Version.eq(columns::big(audience.version)))
-        .exec(db)
+        .exec(tx)
         .await
-        .map(drop)
-        .map_err(failed)
+        .map_err(failed)?;
+    list_changes::record(tx, &audience.audience_id, &BTreeSet::new(), now).await
 }
 
 /// Deletes an audience with its members, uploads and release.
@@ -139,13 +196,15 @@ pub(crate) async fn delete(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
     audience_id: &str,
+    now: UnixMillis,
 ) -> Result<(), Error> {
-    let audience = find(tx, scope, audience_id).await?;
+    let audience = lock(tx, scope, audience_id).await?;
     members::clear(tx, scope, audience_id).await?;
     releases::drop_of_list(tx, scope, &audience).await?;
     uploads::drop_of_audience(tx, scope, audience_id).await?;
     let delete = table::Entity::delete_many().filter(own(scope, &audience));
-    delete.exec(tx).await.map(drop).map_err(failed)
+    delete.exec(tx).await.map_err(failed)?;
+    list_changes::record(tx, audience_id, &BTreeSet::new(), now).await
 }
 
 fn own(scope: &BusinessScope, audience: &Audience) -> Condition {

@@ -1,61 +1,75 @@
 //! Who is in an audience: bitmaps of ordinals, 65,536 a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait as _, OnConflict},
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
 };
 
-use super::{
-    MANY,
-    entity::{audience, audience_member as table},
-    failed,
-};
+use super::{entity::audience_member as table, failed};
 use crate::{
     domain::{BusinessScope, MemberDay},
     error::Error,
 };
 
-/// Adds members who stay until `expires_on`.
+/// How many rows are written at once: of at most 8 KB each.
+const SOME: usize = 64;
+
+/// Adds members who stay until `expires_on`; gives the chunks that they are in.
 pub(crate) async fn add(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
     audience_id: &str,
     people: &RoaringBitmap,
+    today: MemberDay,
     expires_on: MemberDay,
-) -> Result<(), Error> {
+) -> Result<BTreeSet<u16>, Error> {
+    let same_day = list(scope, &[audience_id]).add(table::Column::ExpiresOn.eq(expires_on));
+    let before = table::Entity::find().filter(same_day).all(tx).await.map_err(failed)?;
+    let before: BTreeMap<i32, table::Model> =
+        before.into_iter().map(|row| (row.chunk, row)).collect();
+    let (mut chunks, mut rows) = (BTreeSet::new(), Vec::new());
     for (chunk, mut people) in chunked(people) {
-        let id = (chunk, audience_id.to_owned(), expires_on);
-        if let Some(row) = table::Entity::find_by_id(id).one(tx).await.map_err(failed)? {
+        chunks.insert(chunk);
+        let (chunk, mut listed_on) = (i32::from(chunk), today);
+        if let Some(row) = before.get(&chunk) {
             people |= read(&row.members)?;
+            listed_on = listed_on.min(row.listed_on);
         }
-        let row = table::ActiveModel {
+        rows.push(table::ActiveModel {
             chunk: Set(chunk),
             audience_id: Set(audience_id.to_owned()),
             expires_on: Set(expires_on),
             business_id: Set(scope.business_id().to_owned()),
+            listed_on: Set(listed_on),
             members: Set(write(&people)?),
-        };
+        });
+    }
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
         let columns = [table::Column::Chunk, table::Column::AudienceId, table::Column::ExpiresOn];
-        let more = OnConflict::columns(columns).update_column(table::Column::Members).to_owned();
-        let insert = table::Entity::insert(row).on_conflict(more);
+        let more = OnConflict::columns(columns)
+            .update_columns([table::Column::ListedOn, table::Column::Members])
+            .to_owned();
+        let insert = table::Entity::insert_many(rows.by_ref().take(SOME)).on_conflict(more);
         insert.exec_without_returning(tx).await.map_err(failed)?;
     }
-    Ok(())
+    Ok(chunks)
 }
 
-/// Removes members, whenever they were added.
+/// Removes members, whenever they were added; gives the chunks that they were in.
 pub(crate) async fn remove(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
     audience_id: &str,
     people: &RoaringBitmap,
-) -> Result<(), Error> {
+) -> Result<BTreeSet<u16>, Error> {
+    let mut chunks = BTreeSet::new();
     for (chunk, people) in chunked(people) {
+        chunks.insert(chunk);
+        let chunk = i32::from(chunk);
         let query = table::Entity::find()
             .filter(list(scope, &[audience_id]))
             .filter(table::Column::Chunk.eq(chunk));
@@ -75,17 +89,27 @@ pub(crate) async fn remove(
             update.exec(tx).await.map_err(failed)?;
         }
     }
-    Ok(())
+    Ok(chunks)
 }
 
-/// Removes all members.
+/// Removes all members; gives the chunks that they were in.
 pub(crate) async fn clear(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
     audience_id: &str,
-) -> Result<(), Error> {
-    let delete = table::Entity::delete_many().filter(list(scope, &[audience_id]));
-    delete.exec(tx).await.map(drop).map_err(failed)
+) -> Result<BTreeSet<u16>, Error> {
+    let all = list(scope, &[audience_id]);
+    let chunks: Vec<i32> = table::Entity::find()
+        .select_only()
+        .column(table::Column::Chunk)
+        .distinct()
+        .filter(all.clone())
+        .into_tuple()
+        .all(tx)
+        .await
+        .map_err(failed)?;
+    table::Entity::delete_many().filter(all).exec(tx).await.map_err(failed)?;
+    chunks.into_iter().map(chunk_number).collect()
 }
 
 /// Drops rows whose memberships have ended.
@@ -123,67 +147,84 @@ pub(crate) async fn next_chunk(
     Ok(Some((chunk, members)))
 }
 
-/// Which audiences are asked for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Asked<'a> {
-    /// All.
-    All,
-    /// Those of one business.
-    Business(&'a str),
-    /// These.
-    Audiences(&'a [String]),
+/// The members of an audience in one chunk who leave on one day.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) audience_id: String,
+    pub(crate) business_id: String,
+    pub(crate) expires_on: MemberDay,
+    pub(crate) members: RoaringBitmap,
 }
 
-/// The targetable audiences, as business and audience, that have this member today.
-pub(crate) async fn targetable_with(
+impl Row {
+    fn of(row: table::Model) -> Result<Self, Error> {
+        let table::Model { audience_id, business_id, expires_on, members, .. } = row;
+        Ok(Self { audience_id, business_id, expires_on, members: read(&members)? })
+    }
+}
+
+/// All rows of the first chunk from `from` on that has any, of whatever business: for the memory
+/// of who is where, which shows nothing to anybody.
+pub(crate) async fn whole_chunk(
+    db: &impl ConnectionTrait,
+    from: i32,
+) -> Result<Option<(u16, Vec<Row>)>, Error> {
+    let first = table::Entity::find()
+        .select_only()
+        .column(table::Column::Chunk)
+        .filter(table::Column::Chunk.gte(from))
+        .order_by_asc(table::Column::Chunk)
+        .limit(1);
+    let first: Option<i32> = first.into_tuple().one(db).await.map_err(failed)?;
+    let Some(chunk) = first else { return Ok(None) };
+    let query = table::Entity::find().filter(table::Column::Chunk.eq(chunk));
+    let rows = query.all(db).await.map_err(failed)?;
+    let rows = rows.into_iter().map(Row::of).collect::<Result<_, _>>()?;
+    Ok(Some((chunk_number(chunk)?, rows)))
+}
+
+/// The rows of one audience in these chunks; as [`whole_chunk`].
+pub(crate) async fn of_chunks(
+    db: &impl ConnectionTrait,
+    audience_id: &str,
+    chunks: &BTreeSet<u16>,
+) -> Result<BTreeMap<u16, Vec<Row>>, Error> {
+    let mut found: BTreeMap<u16, Vec<Row>> =
+        chunks.iter().map(|chunk| (*chunk, Vec::new())).collect();
+    let all: Vec<u16> = chunks.iter().copied().collect();
+    for some in all.chunks(SOME) {
+        let query = table::Entity::find()
+            .filter(table::Column::Chunk.is_in(some.iter().copied().map(i32::from)))
+            .filter(table::Column::AudienceId.eq(audience_id));
+        for row in query.all(db).await.map_err(failed)? {
+            found.entry(chunk_number(row.chunk)?).or_default().push(Row::of(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Since when a person is in lists of each business, by the day of the earliest upload that still
+/// counts.
+pub(crate) async fn listed_since(
     db: &impl ConnectionTrait,
     ordinal: u32,
-    asked: Asked<'_>,
+    audience_ids: &[String],
     today: MemberDay,
-) -> Result<Vec<(String, String)>, Error> {
-    let mut query = table::Entity::find()
-        .filter(table::Column::Chunk.eq(chunk_of(ordinal)))
-        .filter(table::Column::ExpiresOn.gt(today));
-    match asked {
-        Asked::All => {}
-        Asked::Business(business) => query = query.filter(table::Column::BusinessId.eq(business)),
-        Asked::Audiences(ids) => {
-            query = query.filter(table::Column::AudienceId.is_in(ids.iter().map(String::as_str)));
+) -> Result<BTreeMap<String, MemberDay>, Error> {
+    let mut since = BTreeMap::new();
+    for some in audience_ids.chunks(SOME) {
+        let query = table::Entity::find()
+            .filter(table::Column::Chunk.eq(i32::from(chunk_of(ordinal))))
+            .filter(table::Column::AudienceId.is_in(some.iter().map(String::as_str)))
+            .filter(table::Column::ExpiresOn.gt(today));
+        for row in query.all(db).await.map_err(failed)? {
+            if read(&row.members)?.contains(ordinal) {
+                let day = since.entry(row.business_id).or_insert(row.listed_on);
+                *day = row.listed_on.min(*day);
+            }
         }
     }
-    let mut with = BTreeMap::new();
-    for row in query.all(db).await.map_err(failed)? {
-        if read(&row.members)?.contains(ordinal) {
-            with.insert(row.audience_id, row.business_id);
-        }
-    }
-    let targetable = targetable(db, with.keys().map(String::as_str).collect()).await?;
-    with.retain(|audience, _| targetable.contains(audience));
-    Ok(with.into_iter().map(|(audience, business)| (business, audience)).collect())
-}
-
-async fn targetable(
-    db: &impl ConnectionTrait,
-    audience_ids: Vec<&str>,
-) -> Result<Vec<String>, Error> {
-    let mut targetable = Vec::new();
-    for some in audience_ids.chunks(MANY) {
-        let ids: Vec<String> = audience::Entity::find()
-            .select_only()
-            .column(audience::Column::AudienceId)
-            .filter(audience::Column::AudienceId.is_in(some.iter().copied()))
-            .filter(audience::Column::Targetable.eq(true))
-            // The release of an earlier list says nothing about this one.
-            .filter(
-                Expr::col(audience::Column::SizedVersion).eq(Expr::col(audience::Column::Version)),
-            )
-            .into_tuple()
-            .all(db)
-            .await
-            .map_err(failed)?;
-        targetable.extend(ids);
-    }
-    Ok(targetable)
+    Ok(since)
 }
 
 fn list(scope: &BusinessScope, audience_ids: &[&str]) -> Condition {
@@ -193,19 +234,22 @@ fn list(scope: &BusinessScope, audience_ids: &[&str]) -> Condition {
 }
 
 /// The chunk of an ordinal: its upper 16 bits.
-fn chunk_of(ordinal: u32) -> i32 {
-    // Sixteen bits fit.
-    i32::try_from(ordinal >> 16).unwrap_or(i32::MAX)
+const fn chunk_of(ordinal: u32) -> u16 {
+    let [high, low, ..] = ordinal.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
-fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (i32, RoaringBitmap)> {
+fn chunk_number(stored: i32) -> Result<u16, Error> {
+    u16::try_from(stored).map_err(|_| Error::Internal("a stored chunk is out of range"))
+}
+
+fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (u16, RoaringBitmap)> {
     let mut rest = people.iter().peekable();
     std::iter::from_fn(move || {
         let chunk = chunk_of(*rest.peek()?);
+        let same = |ordinal: &u32| chunk_of(*ordinal) == chunk;
         let mut members = RoaringBitmap::new();
-        while let Some(ordinal) = rest.next_if(|ordinal| chunk_of(*ordinal) == chunk) {
-            members.insert(ordinal);
-        }
+        members.extend(std::iter::from_fn(|| rest.next_if(same)));
         Some((chunk, members))
     })
 }

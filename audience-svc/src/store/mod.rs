@@ -3,9 +3,11 @@
 pub(crate) mod audiences;
 pub(crate) mod businesses;
 mod columns;
+pub(crate) mod departures;
 pub(crate) mod directory;
 mod entity;
 pub(crate) mod feed;
+pub(crate) mod list_changes;
 pub(crate) mod members;
 mod migration;
 pub(crate) mod releases;
@@ -84,6 +86,22 @@ impl Store {
     {
         let work = &work;
         store::transaction(&self.db, key.method, |tx| done_once(tx, key, now, work)).await
+    }
+
+    /// As [`Store::once`], with [`Store::locking`].
+    pub(crate) async fn once_locking<T, F, Fut>(
+        &self,
+        key: &RequestKey,
+        now: UnixMillis,
+        work: F,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync,
+        F: Fn(Tx) -> Fut + Sync,
+        Fut: Future<Output = Result<T, Error>> + Send,
+    {
+        let work = &work;
+        self.locking(key.method, |tx| done_once(tx, key, now, work)).await
     }
 
     /// A transaction that takes its locks itself, first of all, and so needs no more than to see

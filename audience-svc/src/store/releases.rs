@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, sea_query::OnConflict,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::OnConflict,
 };
+use service_kit::clock::UnixMillis;
 
-use super::{entity::reach_release as table, failed};
+use super::{
+    columns::{big, number},
+    entity::{reach_release as table, release_budget as budget},
+    failed,
+};
 use crate::{
-    domain::{Audience, BusinessScope, Expression, Released},
+    domain::{Audience, Budget, BusinessScope, Expression, Released},
     error::Error,
 };
 
@@ -23,25 +30,61 @@ pub(crate) async fn find(
     found.map(|row| read(&row.released)).transpose()
 }
 
-/// Keeps a release, unless one was kept under its key before; gives the one that is kept. None:
-/// its list was changed, and the release dropped, at this moment.
+/// What an owner has spent of its releases.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    owner_id: String,
+    /// When: those that may still count, in order.
+    pub(crate) drawn: Vec<UnixMillis>,
+    /// How many there were altogether.
+    pub(crate) ever: u64,
+}
+
+/// What an owner has spent; until the transaction ends nobody else spends any of it.
+pub(crate) async fn lock_spent(tx: &DatabaseTransaction, owner_id: &str) -> Result<Spent, Error> {
+    let nothing = budget::ActiveModel {
+        owner_id: Set(owner_id.to_owned()),
+        ever: Set(0),
+        drawn: Set(Vec::new()),
+    };
+    let known = OnConflict::column(budget::Column::OwnerId).do_nothing().to_owned();
+    let insert = budget::Entity::insert(nothing).on_conflict(known);
+    insert.exec_without_returning(tx).await.map_err(failed)?;
+    let row = budget::Entity::find_by_id(owner_id).lock_exclusive().one(tx).await;
+    let row = row.map_err(failed)?.ok_or(Error::Internal("a budget is gone"))?;
+    let (drawn, []) = row.drawn.as_chunks() else {
+        return Err(Error::Internal("a stored budget cannot be read"));
+    };
+    let drawn = drawn.iter().map(|at| UnixMillis::new(i64::from_le_bytes(*at))).collect();
+    Ok(Spent { owner_id: row.owner_id, drawn, ever: number(row.ever)? })
+}
+
+/// Keeps a fresh release, and that it was spent.
 pub(crate) async fn keep(
-    db: &impl ConnectionTrait,
+    tx: &DatabaseTransaction,
     scope: &BusinessScope,
     key: &[u8; 32],
     released: Released,
-) -> Result<Option<Released>, Error> {
+    mut spent: Spent,
+) -> Result<(), Error> {
+    let now = released.at();
+    spent.drawn.retain(|at| now.since(*at) < Budget::WINDOW);
+    spent.drawn.push(now);
+    let drawn = spent.drawn.iter().flat_map(|at| at.get().to_le_bytes()).collect();
+    let row = budget::ActiveModel {
+        owner_id: NotSet,
+        ever: Set(big(spent.ever.saturating_add(1))),
+        drawn: Set(drawn),
+    };
+    let update =
+        budget::Entity::update_many().set(row).filter(budget::Column::OwnerId.eq(spent.owner_id));
+    update.exec(tx).await.map_err(failed)?;
     let row = table::ActiveModel {
         business_id: Set(scope.business_id().to_owned()),
         expression: Set(key.to_vec()),
         released: Set(write(released)?),
     };
-    let first = OnConflict::columns([table::Column::BusinessId, table::Column::Expression])
-        .do_nothing()
-        .to_owned();
-    let insert = table::Entity::insert(row).on_conflict(first);
-    insert.exec_without_returning(db).await.map_err(failed)?;
-    find(db, scope, key).await
+    table::Entity::insert(row).exec_without_returning(tx).await.map(drop).map_err(failed)
 }
 
 /// Drops the release of an audience's present list, which is about to be no more. Its version

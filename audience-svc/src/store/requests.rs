@@ -1,5 +1,6 @@
 //! Which writes were done, by the caller's request id.
 
+use proto::options::v1::Role;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
 };
@@ -74,6 +75,13 @@ pub(super) async fn amend<T: Serialize>(
         .await
         .map(drop)
         .map_err(failed)
+}
+
+/// Forgets what a person asked for: the person is erased.
+pub(crate) async fn forget_of(db: &impl ConnectionTrait, subject_id: &str) -> Result<(), Error> {
+    let principal = format!("{}/{subject_id}", Role::User.as_str_name());
+    let gone = table::Entity::delete_many().filter(table::Column::Principal.eq(principal));
+    gone.exec(db).await.map(drop).map_err(failed)
 }
 
 pub(super) async fn forget(db: &impl ConnectionTrait, before: UnixMillis) -> Result<u64, Error> {

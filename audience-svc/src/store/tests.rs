@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use identifiers::{MatchKey, Profile};
+use rand::{SeedableRng as _, rngs::StdRng};
 use roaring::RoaringBitmap;
 use service_kit::{
     clock::UnixMillis,
@@ -16,14 +20,14 @@ use service_kit::{
 use super::{
     RequestKey, Store, audiences,
     directory::{self, Changes, Entry, Tail},
-    members, releases,
+    list_changes, members, releases,
     uploads::{self, StoredBatch},
 };
 use crate::{
     domain::{
         Agreed, Audience, BatchReport, Batches, Business, BusinessScope, CustomerSource,
-        Expression, Lifetime, MaskedCount, NOBODY, Reading, Released, RowCounts, Until, Upload,
-        UploadMode, UploadState,
+        Expression, Lifetime, MaskedCount, NOBODY, Noise, Reading, Released, RowCounts, Until,
+        Upload, UploadMode, UploadState,
     },
     error::Error,
     index::Change,
@@ -145,7 +149,7 @@ async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
         }
         for day in [3, 4] {
             let people = RoaringBitmap::from([1, 70_000]);
-            members::add(&tx, scope, "aud", &people, day).await?;
+            members::add(&tx, scope, "aud", &people, 0, day).await?;
         }
         Ok(())
     };
@@ -200,19 +204,40 @@ async fn releases_go_with_their_lists(store: Store) {
         let versions = BTreeMap::from([("aud".to_owned(), version)]);
         Expression::of_audience("aud").release_key(&versions)
     };
+    let noise = Noise::for_releases(NonZeroU32::MIN);
     for version in [1, 2] {
-        let drawn = Released::draw(&MaskedCount::default(), at(1));
-        let kept = releases::keep(db, scope, &key(version), drawn).await.unwrap();
-        assert_eq!(kept, Some(drawn));
+        let count = MaskedCount::of(&Expression::of_audience("aud"));
+        let drawn = Released::draw(count, &noise, &mut StdRng::seed_from_u64(version), at(1));
+        let key = key(version);
+        let keep = |tx: Tx| async move {
+            let spent = releases::lock_spent(&tx, "owner").await?;
+            assert_eq!((spent.ever, spent.drawn.len() as u64), (version - 1, version - 1));
+            releases::keep(&tx, scope, &key, drawn, spent).await
+        };
+        store.locking("keep", keep).await.unwrap();
+        assert_eq!(releases::find(db, scope, &key).await.unwrap(), Some(drawn));
     }
     let kept = async |version| releases::find(db, scope, &key(version)).await.unwrap().is_some();
-    let change = |tx: Tx| async move { audiences::save_list(&tx, scope, audience.clone()).await };
+    let change = |tx: Tx| async move {
+        audiences::save_list(&tx, scope, audience.clone(), &BTreeSet::from([3])).await
+    };
     store.locking("change", change).await.unwrap();
     assert_eq!(audiences::find(db, scope, "aud").await.unwrap().version, 2);
     assert_eq!((kept(1).await, kept(2).await), (false, true));
-    let delete = |tx: Tx| async move { audiences::delete(&tx, scope, "aud").await };
+    let delete = |tx: Tx| async move { audiences::delete(&tx, scope, "aud", at(2)).await };
     store.locking("delete", delete).await.unwrap();
     assert!(!kept(2).await);
+
+    let list_changes::Tail::Changes(changes, 2) = list_changes::after(db, 0, 5).await.unwrap()
+    else {
+        panic!("both changes are still kept")
+    };
+    let chunks: Vec<_> = changes.into_iter().map(|change| change.chunks).collect();
+    assert_eq!(chunks, [BTreeSet::from([3]), BTreeSet::new()]);
+    let prune = |tx: Tx| async move { list_changes::prune(&tx, at(1)).await };
+    store.locking("prune", prune).await.unwrap();
+    let tail = list_changes::after(db, 0, 5).await.unwrap();
+    assert!(matches!(tail, list_changes::Tail::Gone));
 }
 
 macro_rules! on_both_stores {

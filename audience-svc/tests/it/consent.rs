@@ -8,11 +8,13 @@ use std::{
     time::Duration,
 };
 
+use base64::Engine as _;
 use proto::{
     consent::v1::{
         AcknowledgeErasureRequest, AcknowledgeErasureResponse, BatchCheckRequest,
-        BatchCheckResponse, ChangeEvent, CheckRequest, CheckResponse, EventKind, Outcome,
-        PurposeAnswer, WatchChangesRequest, WatchChangesResponse,
+        BatchCheckResponse, ChangeEvent, CheckRequest, CheckResponse, EventKind, GetConsentRequest,
+        GetConsentResponse, Outcome, PolicyRef, Purpose, PurposeAnswer, PurposeConsent,
+        WatchChangesRequest, WatchChangesResponse,
         consent_service_server::{ConsentService, ConsentServiceServer},
     },
     errors::v1::Reason,
@@ -203,6 +205,28 @@ impl ConsentService for Consents {
             }
         });
         Ok(Response::new(Box::pin(steps)))
+    }
+
+    async fn get_consent(
+        &self,
+        request: Request<GetConsentRequest>,
+    ) -> Result<Response<GetConsentResponse>, Status> {
+        self.arrive(&request)?;
+        let subject = request.into_inner().subject_id;
+        let state = self.0.lock().unwrap();
+        // The last token is the person's own.
+        let token = state.tokens.last().cloned().flatten().unwrap_or_default();
+        let claims = token.split('.').nth(1).unwrap_or_default();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+        assert!(String::from_utf8(claims).unwrap().contains(&format!("\"sub\":\"{subject}\"")));
+        let purpose = |id: &str| PurposeConsent {
+            purpose: Some(Purpose { purpose_id: id.to_owned(), ..Default::default() }),
+            policy: Some(PolicyRef { policy_id: "policy".to_owned(), version: 3 }),
+            outcome: state.answer(&subject, id).0.into(),
+            ..Default::default()
+        };
+        let purposes = vec![purpose(TRANSFER), purpose(ADS)];
+        Ok(Response::new(GetConsentResponse { purposes, ..Default::default() }))
     }
 
     async fn acknowledge_erasure(

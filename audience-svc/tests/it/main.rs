@@ -12,5 +12,6 @@ mod matching;
 mod reach;
 mod replicas;
 mod serving;
+mod transparency;
 mod uploads;
 mod world;

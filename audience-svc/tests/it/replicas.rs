@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use proto::audience::v1::UploadMode;
 
-use crate::world::{Engine, World, batch, crowd, crowd_and, external, on_both_stores};
+use crate::world::{Callers, Engine, World, batch, crowd, crowd_and, external, on_both_stores};
 
 on_both_stores!(a_restart_keeps_what_was_acknowledged);
 
@@ -26,6 +28,16 @@ async fn a_restart_keeps_what_was_acknowledged(mut world: World) {
     assert!(callers.is_member("ann", &audience).await);
 }
 
+/// Where a list was applied at once, and within a second elsewhere.
+async fn soon_a_member(callers: &Callers<'_>, subject: &str, audience: &str) {
+    let agree = async {
+        while !callers.is_member(subject, audience).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), agree).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_on_one_database_agree() {
     let world = World::start(Engine::Postgres).await;
@@ -36,8 +48,9 @@ async fn replicas_on_one_database_agree() {
     let audience = here.create_audience().await;
     // Whoever was registered at one is found by uploads to the other.
     there.upload(&audience, UploadMode::Add, crowd()).await;
-    assert!(here.is_member("crowd-1", &audience).await);
-    assert!(there.is_member("crowd-1", &audience).await);
+    for callers in [&here, &there] {
+        soon_a_member(callers, "crowd-1", &audience).await;
+    }
 
     // Batches may go to either; identifiers that moved are found where they are now.
     world.consents.grant_all("ann");
@@ -47,7 +60,7 @@ async fn replicas_on_one_database_agree() {
     there.append(vec![batch(&upload, 0, vec![external("ann")])]).await.unwrap();
     here.commit(&upload, 2).await.unwrap();
     for callers in [&here, &there] {
-        assert!(callers.is_member("ann", &audience).await);
+        soon_a_member(callers, "ann", &audience).await;
         assert!(!callers.is_member("crowd-1", &audience).await);
     }
     // Ordinals come from one counter.

@@ -206,7 +206,7 @@ async fn checking_only_changes_nothing(world: World) {
     let upload = callers.open(opening).await;
     let rows: Vec<_> = crowd().into_iter().chain([email("nobody")]).collect();
     let answers = callers.append(vec![batch(&upload, 0, rows)]).await.unwrap();
-    assert_eq!((answers[0].rows_received, answers[0].rows_invalid), (1_001, 1));
+    assert_eq!((answers[0].rows_received, answers[0].rows_invalid), (1_501, 1));
     let refused = callers.commit(&upload, 2).await.unwrap_err();
     assert_eq!(reason(&refused), Reason::BatchMissing);
     let done = callers.commit(&upload, 1).await.unwrap();

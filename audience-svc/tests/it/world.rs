@@ -12,12 +12,13 @@ use proto::{
         business_service_client::BusinessServiceClient,
         directory_service_client::DirectoryServiceClient,
         targeting_service_client::TargetingServiceClient,
+        transparency_service_client::TransparencyServiceClient,
     },
     errors::v1::Reason,
     options::v1::Role,
     types::v1::{Identifier, IdentifierKind, StorageStatus, identifier::Value},
 };
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use service_kit::{
     auth::Caller,
     boot::{Process, Running, Service as _},
@@ -38,8 +39,9 @@ use tonic::{
 
 use crate::consent::Consents;
 
-/// Enough people for a list that may be targeted.
-pub(crate) const CROWD: usize = 1_000;
+/// Enough people for a list that may be targeted, whatever noise is drawn: 7 standard deviations
+/// more than the minimum.
+pub(crate) const CROWD: usize = 1_500;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Engine {
@@ -145,13 +147,35 @@ impl World {
 
     /// Whether anything is stored of a subject in the directory.
     pub(crate) async fn is_stored(&self, subject: &str) -> bool {
-        let mut options = ConnectOptions::new(self.config.service.store.url.expose());
-        options.max_connections(1);
-        let db = Database::connect(options).await.unwrap();
+        let db = self.store().await;
         let query = "SELECT subject_id FROM directory_subject WHERE subject_id = $1";
         let values = [subject.into()];
         let asked = Statement::from_sql_and_values(db.get_database_backend(), query, values);
         db.query_one_raw(asked).await.unwrap().is_some()
+    }
+
+    /// Whether a subject's id is in any table.
+    pub(crate) async fn is_in_store(&self, subject: &str) -> bool {
+        let db = self.store().await;
+        for (table, column) in [
+            ("directory_subject", "subject_id"),
+            ("departure", "subject_id"),
+            ("request_record", "principal"),
+        ] {
+            let query = format!("SELECT 1 FROM {table} WHERE {column} LIKE $1");
+            let values = [format!("%{subject}").into()];
+            let asked = Statement::from_sql_and_values(db.get_database_backend(), query, values);
+            if db.query_one_raw(asked).await.unwrap().is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn store(&self) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(self.config.service.store.url.expose());
+        options.max_connections(1);
+        Database::connect(options).await.unwrap()
     }
 
     /// Waits until nothing is stored of a subject in the directory.
@@ -159,6 +183,13 @@ impl World {
         while self.is_stored(subject).await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// consent-svc does not answer any more, and the service knows.
+    pub(crate) async fn until_deaf(&self) {
+        self.consents.set_down(true);
+        // It hears every 200 ms that there is nothing to hear.
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 
     /// Waits until the erasure of a subject was acknowledged.
@@ -231,6 +262,17 @@ impl Callers<'_> {
         AudienceServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
 
+    pub(crate) fn person(&self, subject: &str) -> TransparencyServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::user(subject));
+        TransparencyServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    /// Another of the suite's services.
+    pub(crate) fn service(&self) -> DirectoryServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::named(Role::Service, "gateway"));
+        DirectoryServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
     /// The business `shop`.
     pub(crate) fn shop(&self) -> AudienceServiceClient<Link> {
         self.business_of("shop", "shop-ltd")
@@ -275,8 +317,15 @@ impl Callers<'_> {
             self.world.consents.grant_all(&subject);
             person(&subject, vec![external(&subject)])
         });
-        let results = self.register(people.collect()).await.unwrap();
-        assert!(results.iter().all(|result| result.status() == StorageStatus::Stored));
+        self.register_all(people.collect()).await;
+    }
+
+    /// Registers people who agreed, in as many messages as they need.
+    pub(crate) async fn register_all(&self, people: Vec<wire::Registration>) {
+        for some in people.chunks(1_000) {
+            let results = self.register(some.to_vec()).await.unwrap();
+            assert!(results.iter().all(|result| result.status() == StorageStatus::Stored));
+        }
     }
 
     pub(crate) async fn create_audience(&self) -> String {
@@ -335,6 +384,29 @@ impl Callers<'_> {
         let upload = self.open_upload(audience, mode).await;
         self.append(vec![batch(&upload, 0, rows)]).await.unwrap();
         self.commit(&upload, 1).await.unwrap()
+    }
+
+    /// Another business makes an audience of rows in one batch.
+    pub(crate) async fn upload_of(&self, business: &str, rows: Vec<Identifier>) -> String {
+        let mut business = self.business_of(business, &format!("{business}-ltd"));
+        let request = wire::CreateAudienceRequest {
+            request_id: fresh("aud"),
+            display_name: "Customers".to_owned(),
+            customer_source: wire::CustomerSource::UserProvided.into(),
+            ..Default::default()
+        };
+        let made = business.create_audience(request).await.unwrap().into_inner();
+        let audience = made.audience.unwrap().audience_id;
+        let opened = business.create_upload(opening(&audience, wire::UploadMode::Add)).await;
+        let upload = opened.unwrap().into_inner().upload.unwrap().upload_id;
+        append(&mut business, vec![batch(&upload, 0, rows)]).await.unwrap();
+        let request = wire::CommitUploadRequest {
+            request_id: fresh("commit"),
+            upload_id: upload,
+            batch_count: 1,
+        };
+        business.commit_upload(request).await.unwrap();
+        audience
     }
 
     pub(crate) async fn is_member(&self, subject: &str, audience: &str) -> bool {

@@ -12,6 +12,7 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) expires_on: i32,
     pub(crate) business_id: String,
+    pub(crate) listed_on: i32,
     pub(crate) members: Vec<u8>,
 }
 

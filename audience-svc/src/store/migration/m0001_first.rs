@@ -27,6 +27,12 @@ impl MigrationTrait for Migration {
             .values_panic([1.into(), 0.into(), 0.into(), 0.into()])
             .to_owned();
         db.execute(&counter).await?;
+        let counter = Query::insert()
+            .into_table("list_counter")
+            .columns(["id", "last_change", "pruned_change"])
+            .values_panic([1.into(), 0.into(), 0.into()])
+            .to_owned();
+        db.execute(&counter).await?;
         let beginning = Query::insert()
             .into_table("feed_position")
             .columns(["id", "cursor", "beat", "swept_at"])
@@ -136,8 +142,24 @@ fn businesses() -> Vec<TableCreateStatement> {
             .col(string("audience_id"))
             .col(integer("expires_on"))
             .col(string("business_id"))
+            .col(integer("listed_on"))
             .col(blob("members"))
             .primary_key(&mut key(&["chunk", "audience_id", "expires_on"]))
+            .to_owned(),
+        Table::create()
+            .table("list_change")
+            .col(big_integer("seq"))
+            .col(big_integer("recorded_at"))
+            .col(string("audience_id"))
+            .col(blob("chunks"))
+            .primary_key(&mut key(&["seq"]))
+            .to_owned(),
+        Table::create()
+            .table("list_counter")
+            .col(integer("id"))
+            .col(big_integer("last_change"))
+            .col(big_integer("pruned_change"))
+            .primary_key(&mut key(&["id"]))
             .to_owned(),
         Table::create()
             .table("reach_release")
@@ -145,6 +167,20 @@ fn businesses() -> Vec<TableCreateStatement> {
             .col(blob("expression"))
             .col(text("released"))
             .primary_key(&mut key(&["business_id", "expression"]))
+            .to_owned(),
+        Table::create()
+            .table("release_budget")
+            .col(string("owner_id"))
+            .col(big_integer("ever"))
+            .col(blob("drawn"))
+            .primary_key(&mut key(&["owner_id"]))
+            .to_owned(),
+        Table::create()
+            .table("departure")
+            .col(string("subject_id"))
+            .col(string("business_id"))
+            .col(big_integer("left_at"))
+            .primary_key(&mut key(&["subject_id", "business_id"]))
             .to_owned(),
         Table::create()
             .table("request_record")
@@ -206,6 +242,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("audience_id", "audience", &["audience_id"]).unique().to_owned(),
         index("audience_member_list", "audience_member", &["business_id", "audience_id", "chunk"]),
         index("audience_member_expiry", "audience_member", &["expires_on"]),
+        index("departure_business", "departure", &["business_id"]),
         index("upload_audience", "upload", &["business_id", "audience_id"]),
         index("upload_expiry", "upload", &["state", "expires_at"]),
         index("request_record_age", "request_record", &["recorded_at"]),

@@ -1,5 +1,6 @@
 //! The rules of customer lists: pure, on values; no I/O and no clock.
 
+pub mod accounting;
 mod advice;
 mod agreed;
 mod audience;
@@ -7,19 +8,23 @@ mod batch;
 mod business;
 mod expression;
 mod members;
+mod noise;
 mod release;
 mod rows;
 mod secrets;
 mod upload;
+mod usage;
 
-pub use agreed::{Agreed, Until};
+pub use agreed::{Agreed, AgreedToCount, Until};
 pub use audience::{Audience, CustomerSource, Lifetime};
 pub(crate) use batch::KeyHasher;
 pub use batch::{BatchReport, KeyedBatch, MAX_ROWS, key_rows};
 pub use business::{Business, BusinessScope};
 pub use expression::{Expression, ExpressionInvalid, Term};
 pub use members::{CorruptRecord, MemberDay, NOBODY, day_of, read_record, record};
+pub use noise::Noise;
 pub use release::{MaskedCount, Released};
 pub use rows::{Reading, Refusal, Row, RowValue};
 pub use secrets::Secrets;
 pub use upload::{Batches, RowCounts, Upload, UploadMode, UploadState};
+pub use usage::{Day, DayFigures, FigureNoise, MONTH, NotADay, Tally, first_open, is_open};

@@ -9,6 +9,7 @@ mod shape;
 mod stream;
 mod targeting;
 mod upload;
+mod usage;
 
 use std::sync::Arc;
 

@@ -193,12 +193,12 @@ fn list(scope: &BusinessScope, audience_ids: &[&str]) -> Condition {
 }
 
 /// The chunk of an ordinal: its upper 16 bits.
-fn chunk_of(ordinal: u32) -> i32 {
+pub(super) fn chunk_of(ordinal: u32) -> i32 {
     // Sixteen bits fit.
     i32::try_from(ordinal >> 16).unwrap_or(i32::MAX)
 }
 
-fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (i32, RoaringBitmap)> {
+pub(super) fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (i32, RoaringBitmap)> {
     let mut rest = people.iter().peekable();
     std::iter::from_fn(move || {
         let chunk = chunk_of(*rest.peek()?);
@@ -210,13 +210,13 @@ fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (i32, RoaringBitmap)>
     })
 }
 
-fn write(members: &RoaringBitmap) -> Result<Vec<u8>, Error> {
+pub(super) fn write(members: &RoaringBitmap) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(members.serialized_size());
     let written = members.serialize_into(&mut bytes);
     written.map(|()| bytes).map_err(|_| Error::Internal("a bitmap cannot be written"))
 }
 
-fn read(bytes: &[u8]) -> Result<RoaringBitmap, Error> {
+pub(super) fn read(bytes: &[u8]) -> Result<RoaringBitmap, Error> {
     RoaringBitmap::deserialize_from(bytes)
         .map_err(|_| Error::Internal("a stored bitmap cannot be read"))
 }

@@ -13,4 +13,5 @@ mod reach;
 mod replicas;
 mod serving;
 mod uploads;
+mod usage;
 mod world;

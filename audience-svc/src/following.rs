@@ -295,7 +295,8 @@ impl Service {
             None => COUNTED.to_owned(),
         };
         let ids = page.iter().map(|one| one.subject_id().to_owned()).collect();
-        let answers = self.consent.heard(ids).await?;
+        // At the end of the directory there is nobody to ask about.
+        let answers = if page.is_empty() { Vec::new() } else { self.consent.heard(ids).await? };
         let differs = page.iter().zip(answers).filter(|(one, heard)| one.differs(heard));
         let people = differs.map(|(one, heard)| (one.subject_id().to_owned(), heard));
         let people: BTreeMap<String, Heard> = people.collect();

@@ -254,6 +254,9 @@ impl ConsentService for Consents {
     ) -> Result<Response<BatchCheckResponse>, Status> {
         self.arrive(&request)?;
         let asked = request.into_inner();
+        if asked.subject_ids.is_empty() {
+            return Err(status::status(Reason::FieldsInvalid, "subject_ids: required"));
+        }
         let state = self.0.lock().unwrap();
         let mut answer = BatchCheckResponse::default();
         for subject in &asked.subject_ids {

@@ -102,12 +102,14 @@ impl Callers<'_> {
         Ok(self.usage(Role::Admin).get_usage(request).await?.into_inner().days)
     }
 
-    /// The figures of a day, as soon as they are drawn.
+    /// The figures of a day, as soon as they are drawn. The clock goes on meanwhile: the housekeeping
+    /// may have begun to wait after it was advanced.
     async fn drawn(&self, app: &str, day: &str) -> DailyUsage {
         loop {
             if let Some(drawn) = self.get(app, day, day).await.unwrap().pop() {
                 return drawn;
             }
+            self.world.advance(Duration::from_mins(1));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -239,7 +239,7 @@ async fn serve(
 
 /// Everybody who calls one replica.
 pub(crate) struct Callers<'a> {
-    world: &'a World,
+    pub(crate) world: &'a World,
     channel: Channel,
 }
 

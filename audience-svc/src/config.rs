@@ -27,6 +27,8 @@ pub struct AudienceConfig {
     pub releases: ReleaseConfig,
     /// How indexes follow the directory.
     pub directory: DirectoryConfig,
+    /// What is counted of how often people use the apps.
+    pub usage: UsageConfig,
     /// How long it is remembered which requests were done: a request sent again later than that is
     /// done again. Uploads that have ended are forgotten after as long. Default 7 days.
     pub request_retention: Span,
@@ -44,6 +46,9 @@ pub struct PurposeConfig {
     pub transfer: String,
     /// The USE purpose under which people may be counted and targeted. Default `social.ads`.
     pub ads: String,
+    /// The USE purpose under which people are counted in usage metrics. Default
+    /// `social.usage_metrics`.
+    pub usage: String,
 }
 
 /// The secret that makes match keys.
@@ -110,6 +115,16 @@ pub struct DirectoryConfig {
     pub change_retention: Span,
 }
 
+/// What is counted of how often people use the apps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsageConfig {
+    /// Every app whose activity is taken; that of others is refused. One person can be in the figures
+    /// of all of them, so the noise of each figure grows with the root of their number plus one.
+    /// Changed, it holds for days that are drawn later. Default `messenger` and `social`.
+    pub apps: Vec<String>,
+}
+
 impl Default for AudienceConfig {
     fn default() -> Self {
         Self {
@@ -120,6 +135,7 @@ impl Default for AudienceConfig {
             uploads: UploadConfig::default(),
             releases: ReleaseConfig::default(),
             directory: DirectoryConfig::default(),
+            usage: UsageConfig::default(),
             request_retention: Span::from_secs(7 * 86_400),
             housekeeping_interval: Span::from_secs(60),
         }
@@ -128,7 +144,11 @@ impl Default for AudienceConfig {
 
 impl Default for PurposeConfig {
     fn default() -> Self {
-        Self { transfer: "messenger.share_phone".to_owned(), ads: "social.ads".to_owned() }
+        Self {
+            transfer: "messenger.share_phone".to_owned(),
+            ads: "social.ads".to_owned(),
+            usage: "social.usage_metrics".to_owned(),
+        }
     }
 }
 
@@ -146,6 +166,12 @@ impl Default for UploadConfig {
             max_batches: 1_000_000,
             max_open: 100,
         }
+    }
+}
+
+impl Default for UsageConfig {
+    fn default() -> Self {
+        Self { apps: ["messenger", "social"].map(str::to_owned).to_vec() }
     }
 }
 

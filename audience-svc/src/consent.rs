@@ -15,7 +15,7 @@ use tonic::{Code, Request, Status};
 
 use crate::{
     config::{AudienceConfig, PurposeConfig},
-    domain::{Agreed, Until},
+    domain::{Agreed, AgreedToCount, Until},
     error::Error,
     following::Steps,
     service::new_id,
@@ -31,6 +31,15 @@ const FOLLOWER: &str = "audience-svc";
 pub(crate) struct Consented {
     pub(crate) policy_id: String,
     pub(crate) policy_version: u32,
+}
+
+/// What was heard of somebody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// Of the directory.
+    pub(crate) agreed: Agreed,
+    /// Of usage metrics.
+    pub(crate) counted: AgreedToCount,
 }
 
 /// consent-svc.
@@ -51,8 +60,8 @@ impl Consent {
     /// What each of the subjects has agreed to.
     pub(crate) async fn agreed(&self, subject_ids: Vec<String>) -> Result<Vec<Agreed>, Error> {
         let (transfer, ads) = try_join!(
-            self.batch(&self.purposes.transfer, subject_ids.clone()),
-            self.batch(&self.purposes.ads, subject_ids),
+            self.batch(&self.purposes.transfer, subject_ids.clone(), true),
+            self.batch(&self.purposes.ads, subject_ids, true),
         )?;
         let revisions = transfer.revisions.iter().zip(&ads.revisions);
         let agreed = untils(&transfer).zip(untils(&ads)).zip(revisions);
@@ -63,6 +72,30 @@ impl Consent {
                 Agreed { transfer, ads, revision }
             })
             .collect())
+    }
+
+    /// Whether each of the subjects may be counted in usage metrics, now.
+    pub(crate) async fn counted(&self, subject_ids: Vec<String>) -> Result<Vec<bool>, Error> {
+        let outcomes = self.batch(&self.purposes.usage, subject_ids, false).await?.outcomes;
+        Ok(outcomes.into_iter().map(is_granted).collect())
+    }
+
+    /// Until when each of them may be.
+    pub(crate) async fn agreed_to_count(
+        &self,
+        subject_ids: Vec<String>,
+    ) -> Result<Vec<AgreedToCount>, Error> {
+        let usage = self.batch(&self.purposes.usage, subject_ids, true).await?;
+        let agreed = untils(&usage).zip(&usage.revisions);
+        Ok(agreed.map(|(until, revision)| AgreedToCount { until, revision: *revision }).collect())
+    }
+
+    /// All that matters here of each of the subjects.
+    pub(crate) async fn heard(&self, subject_ids: Vec<String>) -> Result<Vec<Heard>, Error> {
+        let (agreed, counted) =
+            try_join!(self.agreed(subject_ids.clone()), self.agreed_to_count(subject_ids))?;
+        let both = agreed.into_iter().zip(counted);
+        Ok(both.map(|(agreed, counted)| Heard { agreed, counted }).collect())
     }
 
     /// Whether the subject may be shown ads by lists, now.
@@ -77,7 +110,8 @@ impl Consent {
 
     /// Everything that changes an answer about one of our purposes, after a position.
     pub(crate) async fn changes(&self, cursor: Vec<u8>) -> Result<Steps, Status> {
-        let purpose_ids = vec![self.purposes.transfer.clone(), self.purposes.ads.clone()];
+        let PurposeConfig { transfer, ads, usage } = self.purposes.clone();
+        let purpose_ids = vec![transfer, ads, usage];
         let client = self.client.clone().max_decoding_message_size(LARGEST_STEP);
         let request = WatchChangesRequest { cursor, purpose_ids };
         Ok({ client }.watch_changes(request).await?.into_inner())
@@ -108,7 +142,7 @@ impl Consent {
     }
 
     /// What an event of the feed says that its subject has agreed to.
-    pub(crate) fn told(&self, event: &ChangeEvent) -> Result<Agreed, Error> {
+    pub(crate) fn told(&self, event: &ChangeEvent) -> Result<Heard, Error> {
         let until = |purpose: &str| {
             let answer = event.answers.iter().find(|answer| answer.purpose_id == purpose);
             let Some(answer) = answer.filter(|answer| is_granted(answer.outcome)) else {
@@ -118,11 +152,10 @@ impl Consent {
             let unreadable = |_| Error::Internal("consent-svc told of an instant that is none");
             end.map(Until::new).map_err(unreadable)
         };
-        Ok(Agreed {
-            transfer: until(&self.purposes.transfer)?,
-            ads: until(&self.purposes.ads)?,
-            revision: event.revision,
-        })
+        let revision = event.revision;
+        let (transfer, ads) = (until(&self.purposes.transfer)?, until(&self.purposes.ads)?);
+        let counted = AgreedToCount { until: until(&self.purposes.usage)?, revision };
+        Ok(Heard { agreed: Agreed { transfer, ads, revision }, counted })
     }
 
     /// Says that everything about a subject is erased here.
@@ -143,15 +176,17 @@ impl Consent {
         &self,
         purpose: &str,
         subject_ids: Vec<String>,
+        with_details: bool,
     ) -> Result<BatchCheckResponse, Error> {
         let asked = subject_ids.len();
         let purpose_id = purpose.to_owned();
-        let request = BatchCheckRequest { purpose_id, subject_ids, with_details: true };
+        let request = BatchCheckRequest { purpose_id, subject_ids, with_details };
         let answer = self.client.clone().batch_check(request).await;
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
+        let details = if with_details { asked } else { 0 };
         let complete = answer.outcomes.len() == asked
-            && answer.revisions.len() == asked
-            && answer.valid_until_ms.len() == asked;
+            && answer.revisions.len() == details
+            && answer.valid_until_ms.len() == details;
         complete.then_some(answer).ok_or(Error::Internal("consent-svc left out an answer"))
     }
 }

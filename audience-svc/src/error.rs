@@ -66,6 +66,9 @@ pub enum Error {
     /// The request id was used before, with other content.
     #[error("the request_id was used before, with other content")]
     RequestIdReused,
+    /// The day takes no more activity.
+    #[error("the day is closed")]
+    DayClosed,
     /// consent-svc did not answer; the status says so already.
     #[error("consent-svc did not answer")]
     Consent(Box<Status>),
@@ -128,6 +131,11 @@ impl From<Error> for Status {
             Error::BatchBeyond(_) => {
                 let mut details = ErrorDetails::new();
                 details.add_bad_request_violation("batch_count", text.clone());
+                status::with_details(Reason::FieldsInvalid, text, details)
+            }
+            Error::DayClosed => {
+                let mut details = ErrorDetails::new();
+                details.add_bad_request_violation("day", text.clone());
                 status::with_details(Reason::FieldsInvalid, text, details)
             }
             Error::BatchConflict(_) => status::status(Reason::BatchConflict, text),

@@ -1,5 +1,5 @@
-//! Following consent-svc's feed: whoever withdraws, lapses or is erased is out of the directory
-//! within a second.
+//! Following consent-svc's feed: whoever withdraws, lapses or is erased is out of the directory,
+//! and of those who are counted in usage metrics, within a second.
 //!
 //! The replicas share one position in the feed. One of them follows it and raises a beat; the
 //! others watch the beat, and one of them takes its place when it stands still. Should two follow at
@@ -7,8 +7,8 @@
 //! stands back.
 //!
 //! Where the feed cannot say who is concerned (a policy has changed, or steps were missed), the
-//! whole directory is swept: everybody is asked about again, page by page, between the steps. The
-//! same happens once a day, so that nothing that went wrong stays so.
+//! whole directory is swept, and then all who are counted: everybody is asked about again, page by
+//! page, between the steps. The same happens once a day, so that nothing that went wrong stays so.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,14 +25,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::{
-    domain::Agreed,
+    consent::Heard,
+    domain::{Agreed, AgreedToCount},
     error::Error,
     service::Service,
     store::{
         Tx, departures,
         directory::{self, Entry},
         feed::{self, Position},
-        requests,
+        requests, usage,
     },
 };
 
@@ -53,6 +54,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PAGE: u64 = 10_000;
 /// How often everybody is asked about again.
 const SWEEP_EVERY: Duration = Duration::from_hours(24);
+
+/// Stands before the subject in the position of a sweep that is past the directory, among those who
+/// are counted. No subject's id has it.
+const COUNTED: &str = "/";
 
 /// The steps of the feed.
 pub(crate) type Steps = Streaming<WatchChangesResponse>;
@@ -88,6 +93,34 @@ impl Following {
         let mut heard = self.heard.subscribe();
         let waited = timeout(PATIENCE, heard.wait_for(fresh)).await;
         waited.ok().and_then(Result::ok).map(drop).ok_or(Error::ConsentTimeout)
+    }
+}
+
+/// Somebody of whom something is kept here, and what was heard of their consent to that.
+enum Held {
+    InDirectory(String, Agreed),
+    Counted(String, AgreedToCount),
+}
+
+impl Held {
+    fn subject_id(&self) -> &str {
+        let (Self::InDirectory(subject_id, _) | Self::Counted(subject_id, _)) = self;
+        subject_id
+    }
+
+    /// Where a sweep goes on after them.
+    fn position(&self) -> String {
+        match self {
+            Self::InDirectory(subject_id, _) => subject_id.clone(),
+            Self::Counted(subject_id, _) => format!("{COUNTED}{subject_id}"),
+        }
+    }
+
+    fn differs(&self, heard: &Heard) -> bool {
+        match self {
+            Self::InDirectory(_, agreed) => *agreed != heard.agreed,
+            Self::Counted(_, agreed) => *agreed != heard.counted,
+        }
     }
 }
 
@@ -161,11 +194,10 @@ impl Service {
             let patience = if sweeping { Duration::ZERO } else { SILENCE };
             let step = match timeout(patience, steps.message()).await {
                 Ok(Ok(Some(step))) => Some(step),
-                // A stream lasts as long as a call may.
-                Ok(Ok(None)) => return Err(Error::FeedEnded),
                 Ok(Err(status)) => return missed(status),
                 Err(_) if sweeping => None,
-                Err(_) => return Err(Error::FeedEnded),
+                // A stream lasts as long as a call may.
+                Ok(Ok(None)) | Err(_) => return Err(Error::FeedEnded),
             };
             let done = match step {
                 Some(step) => self.apply_step(&at, step).await?,
@@ -192,8 +224,8 @@ impl Service {
             if event.kind() == EventKind::Erased {
                 erased.push(event.subject_id.clone());
             }
-            let agreed = self.consent.told(&event)?;
-            people.insert(event.subject_id, agreed);
+            let heard = self.consent.told(&event)?;
+            people.insert(event.subject_id, heard);
         }
         let (people, erased, cursor) = (&people, &erased, &cursor);
         let settle = |tx: Tx| async move {
@@ -235,36 +267,56 @@ impl Service {
     }
 
     /// Settles what was heard of people; of whom nothing is kept here, nothing is.
-    async fn hear(&self, tx: &Tx, people: &BTreeMap<String, Agreed>) -> Result<(), Error> {
+    async fn hear(&self, tx: &Tx, people: &BTreeMap<String, Heard>) -> Result<(), Error> {
         let writer = directory::begin(tx).await?;
         let known = writer.known(tx, people.keys().map(String::as_str)).await?;
         let heard = people.iter().filter(|(subject_id, _)| known.contains_key(*subject_id));
         let entries: Vec<Entry> =
-            heard.map(|(subject_id, agreed)| Entry::heard(subject_id.clone(), *agreed)).collect();
-        writer.settle(tx, &entries, &known, |_| Vec::new(), 0, self.now()).await
+            heard.map(|(id, heard)| Entry::heard(id.clone(), heard.agreed)).collect();
+        writer.settle(tx, &entries, &known, |_| Vec::new(), 0, self.now()).await?;
+        // As with the directory, whoever is being added now is there when those who add are done.
+        let writer = usage::people(tx).await?;
+        let heard: Vec<_> = people.iter().map(|(id, heard)| (&**id, heard.counted)).collect();
+        writer.hear(tx, &heard, self.now()).await
     }
 
-    /// Asks about a page of the directory again.
+    /// The next page of those who are asked about again.
+    async fn page(&self, after: &str) -> Result<Vec<Held>, Error> {
+        let db = self.store.reads();
+        if let Some(after) = after.strip_prefix(COUNTED) {
+            let page = usage::page_of(db, after, PAGE).await?.into_iter();
+            return Ok(page.map(|one| Held::Counted(one.subject_id, one.agreed)).collect());
+        }
+        let page = directory::page_of(db, after, PAGE).await?.into_iter();
+        Ok(page.map(|one| Held::InDirectory(one.subject_id, one.found.agreed)).collect())
+    }
+
+    /// Asks about a page of the directory, or of those who are counted, again.
     async fn sweep(&self, at: &Position) -> Result<Option<Position>, Error> {
         let after = at.sweep.clone().unwrap_or_default();
-        let page = directory::page_of(self.store.reads(), &after, PAGE).await?;
-        let Some(last) = page.last() else {
-            feed::swept(self.store.reads(), self.now()).await?;
-            return feed::position(self.store.reads()).await.map(Some);
+        let page = self.page(&after).await?;
+        let next = match page.last() {
+            Some(last) => last.position(),
+            None if after.starts_with(COUNTED) => {
+                feed::swept(self.store.reads(), self.now()).await?;
+                return feed::position(self.store.reads()).await.map(Some);
+            }
+            None => COUNTED.to_owned(),
         };
-        let ids = page.iter().map(|one| one.subject_id.clone()).collect();
-        let answers = self.consent.agreed(ids).await?;
-        let differs = page.iter().zip(answers).filter(|(one, agreed)| one.found.agreed != *agreed);
-        let people = differs.map(|(one, agreed)| (one.subject_id.clone(), agreed));
-        let people: BTreeMap<String, Agreed> = people.collect();
-        let (people, last) = (&people, &last.subject_id);
+        let ids = page.iter().map(|one| one.subject_id().to_owned()).collect();
+        // At the end of the directory there is nobody to ask about.
+        let answers = if page.is_empty() { Vec::new() } else { self.consent.heard(ids).await? };
+        let differs = page.iter().zip(answers).filter(|(one, heard)| one.differs(heard));
+        let people = differs.map(|(one, heard)| (one.subject_id().to_owned(), heard));
+        let people: BTreeMap<String, Heard> = people.collect();
+        let (people, next) = (&people, &next);
         let settle = |tx: Tx| async move {
             if !people.is_empty() {
                 self.hear(&tx, people).await?;
             }
             let now = feed::lock(&tx).await?;
             if now.sweep == at.sweep {
-                feed::sweep_after(&*tx, last).await?;
+                feed::sweep_after(&*tx, next).await?;
             }
             feed::position(&*tx).await
         };

@@ -34,6 +34,9 @@ impl Service {
             if let Err(error) = self.tidy().await {
                 tracing::warn!(%error, "what has ended could not be cleared away");
             }
+            if let Err(error) = self.draw_figures().await {
+                tracing::warn!(%error, "the figures of usage could not be drawn");
+            }
         }
     }
 

@@ -19,7 +19,7 @@ mod grpc;
 mod housekeeping;
 pub mod index;
 mod lists;
-mod membership;
+pub mod membership;
 mod reach;
 mod register;
 mod seal;
@@ -28,6 +28,7 @@ mod store;
 mod targeting;
 mod transparency;
 mod upload;
+mod usage;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use proto::audience::v1::{
     directory_service_server::DirectoryServiceServer,
     targeting_service_server::TargetingServiceServer,
     transparency_service_server::TransparencyServiceServer,
+    usage_service_server::UsageServiceServer,
 };
 use service_kit::{
     boot::{App, BootError, Service as KitService},
@@ -44,10 +46,10 @@ use service_kit::{
 
 pub use config::{
     AudienceConfig, DirectoryConfig, MatchKeyConfig, OlderSecret, PurposeConfig, ReleaseConfig,
-    UploadConfig,
+    UploadConfig, UsageConfig,
 };
 
-use crate::{grpc::Grpc, service::Service, store::Store};
+use crate::{domain::FigureNoise, grpc::Grpc, service::Service, store::Store};
 
 /// audience-svc, for `service_kit::boot`.
 #[derive(Debug)]
@@ -58,27 +60,56 @@ impl KitService for AudienceService {
     type Config = AudienceConfig;
 
     async fn build(ctx: &Context, config: AudienceConfig) -> Result<App, BootError> {
-        let service = Arc::new(Service::open(ctx, &config).await?);
-        let pinged = service.store.clone();
-        ctx.readiness.require("store", move || {
-            let store = pinged.clone();
-            async move { store.ping().await }
-        });
-        ctx.spawn("changes", service.clone().follow_changes(ctx.shutdown.clone()));
-        ctx.spawn("consent feed", service.clone().follow_consent(ctx.shutdown.clone()));
-        ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
-
-        let grpc = Grpc::new(service, ctx.shutdown.clone());
-        let max = ctx.max_message_bytes;
-        Ok(App::new()
-            .add(BusinessServiceServer::new(grpc.clone()).max_decoding_message_size(max))
-            .add(DirectoryServiceServer::new(grpc.clone()).max_decoding_message_size(max))
-            .add(AudienceServiceServer::new(grpc.clone()).max_decoding_message_size(max))
-            .add(TargetingServiceServer::new(grpc.clone()).max_decoding_message_size(max))
-            .add(TransparencyServiceServer::new(grpc).max_decoding_message_size(max)))
+        let noise = FigureNoise::for_apps(config.usage.apps.len());
+        build(ctx, &config, noise).await
     }
 
     async fn migrate(config: &AudienceConfig) -> Result<(), BootError> {
         Ok(Store::migrate(&config.store).await?)
     }
+}
+
+/// As [`AudienceService`], with usage figures as they were counted: for tests, which cannot tell
+/// what is counted under noise. No configuration leads here.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct WithoutNoise;
+
+impl KitService for WithoutNoise {
+    const NAME: &'static str = AudienceService::NAME;
+    type Config = AudienceConfig;
+
+    async fn build(ctx: &Context, config: AudienceConfig) -> Result<App, BootError> {
+        build(ctx, &config, FigureNoise::none()).await
+    }
+
+    async fn migrate(config: &AudienceConfig) -> Result<(), BootError> {
+        AudienceService::migrate(config).await
+    }
+}
+
+async fn build(
+    ctx: &Context,
+    config: &AudienceConfig,
+    figure_noise: FigureNoise,
+) -> Result<App, BootError> {
+    let service = Arc::new(Service::open(ctx, config, figure_noise).await?);
+    let pinged = service.store.clone();
+    ctx.readiness.require("store", move || {
+        let store = pinged.clone();
+        async move { store.ping().await }
+    });
+    ctx.spawn("changes", service.clone().follow_changes(ctx.shutdown.clone()));
+    ctx.spawn("consent feed", service.clone().follow_consent(ctx.shutdown.clone()));
+    ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
+
+    let grpc = Grpc::new(service, ctx.shutdown.clone());
+    let max = ctx.max_message_bytes;
+    Ok(App::new()
+        .add(BusinessServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+        .add(DirectoryServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+        .add(AudienceServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+        .add(TargetingServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+        .add(TransparencyServiceServer::new(grpc.clone()).max_decoding_message_size(max))
+        .add(UsageServiceServer::new(grpc).max_decoding_message_size(max)))
 }

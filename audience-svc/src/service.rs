@@ -18,13 +18,13 @@ use crate::{
     config::{AudienceConfig, MatchKeyConfig},
     consent::Consent,
     directory::Directory,
-    domain::{BusinessScope, Secrets},
+    domain::{BusinessScope, Day, FigureNoise, Secrets, first_open},
     error::Error,
     following::Following,
     lists::Lists,
     reach::Releaser,
     seal::{self, Seal},
-    store::{RequestKey, Store, businesses},
+    store::{RequestKey, Store, businesses, usage},
 };
 
 /// The service: its use cases are its methods, each in the file that is named after it.
@@ -41,14 +41,20 @@ pub(crate) struct Service {
     pub(crate) pages: PageTokens,
     pub(crate) clock: Clock,
     pub(crate) config: AudienceConfig,
+    pub(crate) figure_noise: FigureNoise,
     /// Wakes the housekeeping: something that has ended was seen.
     pub(crate) untidy: Notify,
 }
 
 impl Service {
     /// Opens the store and loads the index.
-    pub(crate) async fn open(ctx: &Context, config: &AudienceConfig) -> Result<Self, BootError> {
+    pub(crate) async fn open(
+        ctx: &Context,
+        config: &AudienceConfig,
+        figure_noise: FigureNoise,
+    ) -> Result<Self, BootError> {
         let secrets = secrets(&config.match_keys)?;
+        check_apps(&config.usage.apps)?;
         // Page tokens and what was sent are sealed under the oldest secret: they stay as they are
         // while a newer one is brought in.
         let oldest = config.match_keys.older.iter().min_by_key(|older| older.version);
@@ -59,6 +65,8 @@ impl Service {
         let directory =
             Directory::load(store.clone(), clock.clone()).await.map_err(BootError::other)?;
         let lists = Lists::load(store.clone()).await.map_err(BootError::other)?;
+        let today = Day::of(clock.now());
+        usage::begin(store.reads(), first_open(today)).await.map_err(BootError::other)?;
         Ok(Self {
             consent: Consent::connect(ctx, config)?,
             following: Following::default(),
@@ -68,6 +76,7 @@ impl Service {
             pages: seal::page_tokens(sealing),
             clock,
             config: config.clone(),
+            figure_noise,
             untidy: Notify::new(),
             store,
             directory,
@@ -123,6 +132,17 @@ fn secrets(config: &MatchKeyConfig) -> Result<Secrets, BootError> {
         older.push(open(format!("{name}.secret"), one.version, &one.secret)?);
     }
     Ok(Secrets::new(newest, older))
+}
+
+fn check_apps(apps: &[String]) -> Result<(), BootError> {
+    let mut named = BTreeSet::new();
+    match apps.iter().position(|app| app.is_empty() || !named.insert(app)) {
+        Some(index) => {
+            let text = format!("usage.apps[{index}]: no name, or named twice");
+            Err(BootError::other(text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A name for a new audience or upload that nobody can guess.

@@ -37,7 +37,7 @@ impl Email {
         }
         // A mailbox whose name is nothing but what Gmail ignores does not exist, whoever reads the list.
         if Profile::ALL.iter().any(|profile| profile.folds_local_part(domain))
-            && fold(local).is_empty()
+            && folded(local).next().is_none()
         {
             return Err(Rejection::NotAnEmail);
         }
@@ -49,7 +49,7 @@ impl Email {
     pub(crate) fn form(&self, profile: Profile) -> Cow<'_, str> {
         let (local, rest) = self.address.split_at(self.at);
         if profile.folds_local_part(&rest[1..]) {
-            Cow::Owned(fold(local) + rest)
+            Cow::Owned(folded(local).chain(rest.chars()).collect())
         } else {
             Cow::Borrowed(&self.address)
         }
@@ -57,8 +57,8 @@ impl Email {
 }
 
 /// The local part without its dots, and without the first plus sign and what follows it.
-fn fold(local: &str) -> String {
-    local.chars().take_while(|&c| c != '+').filter(|&c| c != '.').collect()
+fn folded(local: &str) -> impl Iterator<Item = char> {
+    local.chars().take_while(|&c| c != '+').filter(|&c| c != '.')
 }
 
 /// Stray dots are let through: some carriers' addresses have them, whatever RFC 5322 says. Quoted local parts are not:

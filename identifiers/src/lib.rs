@@ -20,6 +20,7 @@ mod invisible;
 mod kind;
 mod match_key;
 mod normalised;
+mod numbering_plan;
 mod phone;
 mod profile;
 mod region;

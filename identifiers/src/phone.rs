@@ -1,6 +1,6 @@
 use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat};
 
-use crate::{Profile, Region, Rejection, invisible::is_invisible_mark};
+use crate::{Profile, Region, Rejection, invisible::is_invisible_mark, numbering_plan};
 
 /// Most digits looked at: 15 of E.164, and room for an international prefix and a trunk zero.
 const MAX_DIGITS: usize = 24;
@@ -27,18 +27,8 @@ impl Phone {
         } else {
             Some(default_region.ok_or(Rejection::RegionNeeded)?.plan())
         };
-        let number = PHONE_NUMBER_UTIL.parse(&dialled, region).map_err(|error| match error {
-            ParseError::InvalidCountryCode | ParseError::NotANumber(_) => {
-                Rejection::NotAPhoneNumber
-            }
-            ParseError::TooShortAfterIdd | ParseError::TooShortNsn | ParseError::TooLongNsn => {
-                Rejection::InvalidForRegion
-            }
-        })?;
-        if !number.is_valid() {
-            return Err(Rejection::InvalidForRegion);
-        }
-        let e164 = number.format_as(PhoneNumberFormat::E164).into_owned();
+        let e164 = numbering_plan::e164(&dialled, region)
+            .unwrap_or_else(|| library_e164(&dialled, region))?;
         if e164.len() > 1 + MAX_E164_DIGITS {
             return Err(Rejection::InvalidForRegion);
         }
@@ -49,6 +39,23 @@ impl Phone {
     pub(crate) fn form(&self, profile: Profile) -> &str {
         if profile.keeps_plus() { &self.e164 } else { self.e164.trim_start_matches('+') }
     }
+}
+
+/// What the library makes of `dialled`: the number in E.164 with its plus sign.
+pub(crate) fn library_e164(
+    dialled: &str,
+    region: Option<rlibphonenumber::Region>,
+) -> Result<String, Rejection> {
+    let number = PHONE_NUMBER_UTIL.parse(dialled, region).map_err(|error| match error {
+        ParseError::InvalidCountryCode | ParseError::NotANumber(_) => Rejection::NotAPhoneNumber,
+        ParseError::TooShortAfterIdd | ParseError::TooShortNsn | ParseError::TooLongNsn => {
+            Rejection::InvalidForRegion
+        }
+    })?;
+    if !number.is_valid() {
+        return Err(Rejection::InvalidForRegion);
+    }
+    Ok(number.format_as(PhoneNumberFormat::E164).into_owned())
 }
 
 /// Reduces a number to what is dialled: an optional plus sign and ASCII digits.
@@ -83,6 +90,9 @@ const ZEROS: [char; 17] = [
 ];
 
 fn decimal_digit(c: char) -> Option<char> {
+    if c.is_ascii() {
+        return c.is_ascii_digit().then_some(c);
+    }
     let value = ZEROS
         .iter()
         .find_map(|&zero| u32::from(c).checked_sub(u32::from(zero)).filter(|value| *value < 10))?;

@@ -10,7 +10,7 @@
 use std::f64::consts::TAU;
 
 /// μ of so many releases with noise of this standard deviation.
-pub fn mu(releases: u32, sigma: u32) -> f64 {
+pub(super) fn mu(releases: u32, sigma: u32) -> f64 {
     f64::from(releases).sqrt() / f64::from(sigma)
 }
 
@@ -19,18 +19,18 @@ pub fn mu(releases: u32, sigma: u32) -> f64 {
 ///
 /// A test of level α has an error of second kind of at least Φ(Φ⁻¹(1 − α) − μ); the mean of both
 /// errors is least where they are equal, at Φ(−μ/2).
-pub fn balanced_accuracy(mu: f64) -> f64 {
+pub(super) fn balanced_accuracy(mu: f64) -> f64 {
     normal(mu / 2.0)
 }
 
 /// The δ with which μ-GDP is (ε, δ)-differential privacy, exactly (Dong, Roth, Su, corollary 1).
-pub fn delta(epsilon: f64, mu: f64) -> f64 {
+pub(super) fn delta(epsilon: f64, mu: f64) -> f64 {
     let ratio = epsilon / mu;
     normal(mu / 2.0 - ratio) - epsilon.exp() * normal(-mu / 2.0 - ratio)
 }
 
 /// The ε for this δ.
-pub fn epsilon(delta: f64, mu: f64) -> f64 {
+pub(super) fn epsilon(delta: f64, mu: f64) -> f64 {
     // δ falls as ε grows. What concentrated privacy allows for is above the exact one.
     let (mut low, mut high) = (0.0, epsilon_of_zcdp(delta, mu));
     for _ in 0..100 {
@@ -43,14 +43,14 @@ pub fn epsilon(delta: f64, mu: f64) -> f64 {
 /// The simpler and greater ε that follows from ρ-zCDP with ρ = μ²/2, which holds for the discrete
 /// Gaussian as it stands (Canonne, Kamath, Steinke 2020, theorem 4): ρ + 2·√(ρ·ln(1/δ)) (Bun,
 /// Steinke: Concentrated Differential Privacy, 2016, proposition 1.3).
-pub fn epsilon_of_zcdp(delta: f64, mu: f64) -> f64 {
+pub(super) fn epsilon_of_zcdp(delta: f64, mu: f64) -> f64 {
     let rho = mu * mu / 2.0;
     rho + 2.0 * (rho * -delta.ln()).sqrt()
 }
 
 /// Φ, the distribution function of the standard normal distribution, to about nine digits even
 /// where it is tiny.
-pub fn normal(x: f64) -> f64 {
+pub(super) fn normal(x: f64) -> f64 {
     if x > 0.0 {
         return 1.0 - normal(-x);
     }

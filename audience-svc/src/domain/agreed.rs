@@ -55,3 +55,12 @@ impl Agreed {
         self.transfer.holds(now) && self.ads.holds(now)
     }
 }
+
+/// Whether a person has agreed to be counted, as consent-svc answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgreedToCount {
+    /// Until when.
+    pub until: Until,
+    /// The subject's revision at the answer.
+    pub revision: u64,
+}

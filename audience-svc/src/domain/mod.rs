@@ -15,8 +15,9 @@ mod release;
 mod rows;
 mod secrets;
 mod upload;
+mod usage;
 
-pub use agreed::{Agreed, Until};
+pub use agreed::{Agreed, AgreedToCount, Until};
 pub use audience::{Audience, CustomerSource, Lifetime};
 pub(crate) use batch::KeyHasher;
 pub use batch::{BatchReport, KeyedBatch, MAX_ROWS, key_rows};
@@ -29,3 +30,4 @@ pub use release::{MaskedCount, Released};
 pub use rows::{Reading, Refusal, Row, RowValue};
 pub use secrets::Secrets;
 pub use upload::{Batches, RowCounts, Upload, UploadMode, UploadState};
+pub use usage::{Day, DayFigures, FigureNoise, MONTH, NotADay, Tally, first_open, is_open};

@@ -10,6 +10,7 @@ mod stream;
 mod targeting;
 mod transparency;
 mod upload;
+mod usage;
 
 use std::sync::Arc;
 

@@ -143,8 +143,8 @@ pub(crate) async fn targets(
     db: &impl ConnectionTrait,
     audience_id: Option<&str>,
 ) -> Result<Vec<Target>, Error> {
-    let one = audience_id.map(|id| table::Column::AudienceId.eq(id));
     type Columns = (String, String, bool, Option<i64>, i64);
+    let one = audience_id.map(|id| table::Column::AudienceId.eq(id));
     let rows: Vec<Columns> = table::Entity::find()
         .select_only()
         .columns([

@@ -11,8 +11,7 @@ mod settling;
 
 pub(crate) use changes::Changes;
 pub(crate) use reading::{
-    Found, Stored, Tail, changes_after, expired, find_subject, last_change, load, on_version,
-    page_of, remaining,
+    Stored, Tail, changes_after, expired, find_subject, last_change, load, page_of,
 };
 pub(crate) use settling::{Entry, Writer, begin, prune_changes};
 

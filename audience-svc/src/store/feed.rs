@@ -16,7 +16,7 @@ pub(crate) struct Position {
     pub(crate) cursor: Vec<u8>,
     /// Raised by whoever follows.
     pub(crate) beat: i64,
-    /// After which subject a sweep of the directory goes on; none is under way.
+    /// After whom a sweep goes on; none is under way.
     pub(crate) sweep: Option<String>,
     /// When the last sweep ended.
     pub(crate) swept_at: UnixMillis,
@@ -52,10 +52,10 @@ pub(crate) async fn advance(db: &impl ConnectionTrait, cursor: &[u8]) -> Result<
         .map_err(failed)
 }
 
-/// Says after which subject the sweep goes on.
-pub(crate) async fn sweep_after(db: &impl ConnectionTrait, subject_id: &str) -> Result<(), Error> {
+/// Says after whom the sweep goes on.
+pub(crate) async fn sweep_after(db: &impl ConnectionTrait, position: &str) -> Result<(), Error> {
     let update = table::Entity::update_many()
-        .col_expr(table::Column::Sweep, Expr::value(subject_id))
+        .col_expr(table::Column::Sweep, Expr::value(position))
         .filter(table::Column::Id.eq(1));
     update.exec(db).await.map(drop).map_err(failed)
 }

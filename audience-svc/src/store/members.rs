@@ -151,15 +151,14 @@ pub(crate) async fn next_chunk(
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) audience_id: String,
-    pub(crate) business_id: String,
     pub(crate) expires_on: MemberDay,
     pub(crate) members: RoaringBitmap,
 }
 
 impl Row {
     fn of(row: table::Model) -> Result<Self, Error> {
-        let table::Model { audience_id, business_id, expires_on, members, .. } = row;
-        Ok(Self { audience_id, business_id, expires_on, members: read(&members)? })
+        let table::Model { audience_id, expires_on, members, .. } = row;
+        Ok(Self { audience_id, expires_on, members: read(&members)? })
     }
 }
 
@@ -243,7 +242,7 @@ fn chunk_number(stored: i32) -> Result<u16, Error> {
     u16::try_from(stored).map_err(|_| Error::Internal("a stored chunk is out of range"))
 }
 
-fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (u16, RoaringBitmap)> {
+pub(super) fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (u16, RoaringBitmap)> {
     let mut rest = people.iter().peekable();
     std::iter::from_fn(move || {
         let chunk = chunk_of(*rest.peek()?);
@@ -254,13 +253,13 @@ fn chunked(people: &RoaringBitmap) -> impl Iterator<Item = (u16, RoaringBitmap)>
     })
 }
 
-fn write(members: &RoaringBitmap) -> Result<Vec<u8>, Error> {
+pub(super) fn write(members: &RoaringBitmap) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(members.serialized_size());
     let written = members.serialize_into(&mut bytes);
     written.map(|()| bytes).map_err(|_| Error::Internal("a bitmap cannot be written"))
 }
 
-fn read(bytes: &[u8]) -> Result<RoaringBitmap, Error> {
+pub(super) fn read(bytes: &[u8]) -> Result<RoaringBitmap, Error> {
     RoaringBitmap::deserialize_from(bytes)
         .map_err(|_| Error::Internal("a stored bitmap cannot be read"))
 }

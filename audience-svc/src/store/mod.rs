@@ -15,6 +15,7 @@ pub(crate) mod requests;
 #[cfg(test)]
 mod tests;
 pub(crate) mod uploads;
+pub(crate) mod usage;
 
 use sea_orm::{DatabaseConnection, IsolationLevel};
 use serde::{Serialize, de::DeserializeOwned};

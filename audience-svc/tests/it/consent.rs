@@ -27,11 +27,14 @@ use tonic::{Request, Response, Status, async_trait, codegen::BoxStream, transpor
 
 pub(crate) const TRANSFER: &str = "messenger.share_phone";
 pub(crate) const ADS: &str = "social.ads";
+pub(crate) const USAGE: &str = "social.usage_metrics";
 
 #[derive(Default)]
 struct State {
     /// By subject and purpose, until when in Unix milliseconds; 0: without end.
     grants: HashMap<(String, String), i64>,
+    /// By subject, where it is not 1.
+    revisions: HashMap<String, u64>,
     down: bool,
     /// What changed, in order.
     feed: Vec<(EventKind, String)>,
@@ -68,6 +71,16 @@ impl Consents {
         self.tell(EventKind::DecisionRecorded, subject);
     }
 
+    /// Grants of which nothing is told: they were there before.
+    pub(crate) fn grant_quietly(&self, subjects: &[String], purposes: &[&str]) {
+        let mut state = self.0.lock().unwrap();
+        for subject in subjects {
+            for purpose in purposes {
+                state.grants.insert((subject.clone(), (*purpose).to_owned()), 0);
+            }
+        }
+    }
+
     pub(crate) fn grant_all(&self, subject: &str) {
         self.grant(subject, TRANSFER);
         self.grant(subject, ADS);
@@ -100,7 +113,10 @@ impl Consents {
     }
 
     fn tell(&self, kind: EventKind, subject: &str) {
-        self.0.lock().unwrap().feed.push((kind, subject.to_owned()));
+        let mut state = self.0.lock().unwrap();
+        *state.revisions.entry(subject.to_owned()).or_insert(1) += 1;
+        state.feed.push((kind, subject.to_owned()));
+        drop(state);
         self.1.notify_waiters();
     }
 
@@ -143,6 +159,10 @@ impl State {
 }
 
 impl State {
+    fn revision(&self, subject: &str) -> u64 {
+        self.revisions.get(subject).copied().unwrap_or(1)
+    }
+
     fn step(&self, from: usize) -> WatchChangesResponse {
         let event = |(kind, subject): &(EventKind, String)| {
             let answer = |purpose: &str| {
@@ -158,8 +178,8 @@ impl State {
             ChangeEvent {
                 kind: (*kind).into(),
                 subject_id: subject.clone(),
-                revision: 1,
-                answers: vec![answer(TRANSFER), answer(ADS)],
+                revision: self.revision(subject),
+                answers: [TRANSFER, ADS, USAGE].map(answer).to_vec(),
                 ..Default::default()
             }
         };
@@ -258,13 +278,16 @@ impl ConsentService for Consents {
     ) -> Result<Response<BatchCheckResponse>, Status> {
         self.arrive(&request)?;
         let asked = request.into_inner();
+        if asked.subject_ids.is_empty() {
+            return Err(status::status(Reason::FieldsInvalid, "subject_ids: required"));
+        }
         let state = self.0.lock().unwrap();
         let mut answer = BatchCheckResponse::default();
         for subject in &asked.subject_ids {
             let (outcome, until) = state.answer(subject, &asked.purpose_id);
             answer.outcomes.push(outcome.into());
             if asked.with_details {
-                answer.revisions.push(1);
+                answer.revisions.push(state.revision(subject));
                 answer.valid_until_ms.push(until);
             }
         }

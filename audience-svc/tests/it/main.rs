@@ -14,4 +14,5 @@ mod replicas;
 mod serving;
 mod transparency;
 mod uploads;
+mod usage;
 mod world;

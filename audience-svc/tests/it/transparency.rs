@@ -52,7 +52,7 @@ async fn people_learn_who_lists_them_and_under_which_consent(world: World) {
         policy_id: "policy".to_owned(),
         policy_version: 3,
     };
-    assert_eq!(explained(&callers, "ann").await, [expected.clone()]);
+    assert_eq!(explained(&callers, "ann").await, std::slice::from_ref(&expected));
     assert!(explained(&callers, "stranger").await.is_empty());
     // Told as well while it is not used.
     world.consents.withdraw("ann", ADS);

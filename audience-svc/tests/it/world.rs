@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use audience_svc::{AudienceConfig, AudienceService, MatchKeyConfig};
+use audience_svc::{AudienceConfig, AudienceService, MatchKeyConfig, WithoutNoise};
 use proto::{
     audience::v1::{
         self as wire, audience_service_client::AudienceServiceClient,
@@ -13,6 +13,7 @@ use proto::{
         directory_service_client::DirectoryServiceClient,
         targeting_service_client::TargetingServiceClient,
         transparency_service_client::TransparencyServiceClient,
+        usage_service_client::UsageServiceClient,
     },
     errors::v1::Reason,
     options::v1::Role,
@@ -95,6 +96,7 @@ pub(crate) struct World {
     keys: TestKeys,
     config: Config<AudienceConfig>,
     process: Process,
+    noise: bool,
     running: Option<Running>,
     channel: Channel,
     _directory: TempDir,
@@ -102,6 +104,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, true, Consents::default()).await
+    }
+
+    /// With or without noise in the figures of usage.
+    pub(crate) async fn start_with(engine: Engine, noise: bool, consents: Consents) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", directory.path().join("store.db").display()),
@@ -110,7 +117,7 @@ impl World {
             }
         };
         let clock = Clock::manual(UnixMillis::new(1_800_000_000_000));
-        let (keys, consents) = (TestKeys::new(), Consents::default());
+        let keys = TestKeys::new();
         let consent = consents.serve().await;
         let mut config = Config::new(AudienceConfig {
             store: StoreConfig { url: Secret::new(url), ..StoreConfig::default() },
@@ -128,30 +135,52 @@ impl World {
         config.auth = keys.auth_config();
         AudienceService::migrate(&config.service).await.unwrap();
         let process = Process::quiet(clock.clone());
-        let (running, channel) = serve(&process, &config).await;
+        let (running, channel) = serve(&process, &config, noise).await;
         let running = Some(running);
-        Self { clock, consents, keys, config, process, running, channel, _directory: directory }
+        Self {
+            clock,
+            consents,
+            keys,
+            config,
+            process,
+            noise,
+            running,
+            channel,
+            _directory: directory,
+        }
     }
 
-    /// The service is cut off, its memory gone; another starts on the same store.
+    /// The service ends, its memory gone; another starts on the same store.
     pub(crate) async fn restart(&mut self) {
-        let (running, channel) = serve(&self.process, &self.config).await;
+        self.stop().await;
+        let (running, channel) = serve(&self.process, &self.config, self.noise).await;
         self.running = Some(running);
         self.channel = channel;
     }
 
-    /// The service is cut off.
+    /// The service ends, and with it what it does in the background.
     pub(crate) async fn stop(&mut self) {
-        drop(self.running.take());
+        if let Some(running) = self.running.take() {
+            running.stop();
+            running.stopped().await.unwrap();
+        }
     }
 
     /// Whether anything is stored of a subject in the directory.
     pub(crate) async fn is_stored(&self, subject: &str) -> bool {
+        let query = "SELECT 1 FROM directory_subject WHERE subject_id = $1";
+        self.rows(query, [subject.into()]).await > 0
+    }
+
+    /// How many rows a query finds in the service's store.
+    pub(crate) async fn rows(
+        &self,
+        query: &str,
+        values: impl IntoIterator<Item = sea_orm::Value>,
+    ) -> usize {
         let db = self.store().await;
-        let query = "SELECT subject_id FROM directory_subject WHERE subject_id = $1";
-        let values = [subject.into()];
         let asked = Statement::from_sql_and_values(db.get_database_backend(), query, values);
-        db.query_one_raw(asked).await.unwrap().is_some()
+        db.query_all_raw(asked).await.unwrap().len()
     }
 
     /// Whether a subject's id is in any table.
@@ -201,7 +230,7 @@ impl World {
 
     /// Another replica on the same store.
     pub(crate) async fn replica(&self) -> Replica {
-        let (running, channel) = serve(&self.process, &self.config).await;
+        let (running, channel) = serve(&self.process, &self.config, self.noise).await;
         Replica { _running: running, channel }
     }
 
@@ -228,8 +257,17 @@ pub(crate) struct Replica {
     channel: Channel,
 }
 
-async fn serve(process: &Process, config: &Config<AudienceConfig>) -> (Running, Channel) {
-    let running = process.serve::<AudienceService>(config.clone()).await.unwrap();
+async fn serve(
+    process: &Process,
+    config: &Config<AudienceConfig>,
+    noise: bool,
+) -> (Running, Channel) {
+    let config = config.clone();
+    let running = if noise {
+        process.serve::<AudienceService>(config).await.unwrap()
+    } else {
+        process.serve::<WithoutNoise>(config).await.unwrap()
+    };
     running.ready().await;
     let endpoint = Channel::from_shared(format!("http://{}", running.address())).unwrap();
     (running, endpoint.connect_lazy())
@@ -237,7 +275,7 @@ async fn serve(process: &Process, config: &Config<AudienceConfig>) -> (Running, 
 
 /// Everybody who calls one replica.
 pub(crate) struct Callers<'a> {
-    world: &'a World,
+    pub(crate) world: &'a World,
     channel: Channel,
 }
 
@@ -250,6 +288,11 @@ impl Callers<'_> {
     pub(crate) fn app(&self) -> DirectoryServiceClient<Link> {
         let bearer = self.world.bearer(&Caller::named(Role::App, "messenger"));
         DirectoryServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    pub(crate) fn usage(&self, role: Role) -> UsageServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::named(role, "somebody"));
+        UsageServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
 
     pub(crate) fn ad_server(&self) -> TargetingServiceClient<Link> {

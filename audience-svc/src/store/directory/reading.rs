@@ -1,7 +1,5 @@
 //! Reading the directory.
 
-use std::collections::BTreeMap;
-
 use identifiers::MatchKey;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use service_kit::clock::UnixMillis;
@@ -84,41 +82,6 @@ pub(crate) async fn expired(
         .all(db)
         .await
         .map_err(failed)
-}
-
-/// Some subjects whose keys were made with this version of the secret, after a subject.
-pub(crate) async fn on_version(
-    db: &impl ConnectionTrait,
-    version: u16,
-    after: &str,
-    limit: u64,
-) -> Result<Vec<String>, Error> {
-    subject::Entity::find()
-        .select_only()
-        .column(subject::Column::SubjectId)
-        .filter(subject::Column::SecretVersion.eq(i32::from(version)))
-        .filter(subject::Column::SubjectId.gt(after))
-        .order_by_asc(subject::Column::SubjectId)
-        .limit(limit)
-        .into_tuple()
-        .all(db)
-        .await
-        .map_err(failed)
-}
-
-/// How many subjects there are by the version of the secret that made their keys.
-pub(crate) async fn remaining(db: &impl ConnectionTrait) -> Result<BTreeMap<u16, u64>, Error> {
-    let rows: Vec<(i32, i64)> = subject::Entity::find()
-        .select_only()
-        .column(subject::Column::SecretVersion)
-        .column_as(subject::Column::SubjectId.count(), "subjects")
-        .group_by(subject::Column::SecretVersion)
-        .into_tuple()
-        .all(db)
-        .await
-        .map_err(failed)?;
-    let read = |(version, subjects): (i32, i64)| Ok((number(version.into())?, number(subjects)?));
-    rows.into_iter().map(read).collect()
 }
 
 /// The number of the last change.

@@ -1,4 +1,4 @@
-//! The directory, businesses, audiences, uploads, releases, request records.
+//! The directory, businesses, audiences, uploads, releases, request records, usage.
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{
@@ -14,7 +14,7 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in directory().into_iter().chain(businesses()).chain(uploads()) {
+        for table in directory().into_iter().chain(businesses()).chain(uploads()).chain(usage()) {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -39,12 +39,21 @@ impl MigrationTrait for Migration {
             .values_panic([1.into(), Vec::<u8>::new().into(), 0.into(), 0.into()])
             .to_owned();
         db.execute(&beginning).await?;
+        let nobody = Query::insert()
+            .into_table("usage_counter")
+            .columns(["id", "next_ordinal"])
+            .values_panic([1.into(), 0.into()])
+            .to_owned();
+        db.execute(&nobody).await?;
         if db.get_database_backend() == DbBackend::Postgres {
             // Compressed, a record's size would tell how many members it has.
             let plain = "ALTER TABLE upload_batch ALTER COLUMN members SET STORAGE EXTERNAL";
             db.execute_unprepared(plain).await?;
             // Random bytes: there is nothing to compress.
             let plain = "ALTER TABLE directory_change ALTER COLUMN changes SET STORAGE EXTERNAL";
+            db.execute_unprepared(plain).await?;
+            // Bitmaps are compact already.
+            let plain = "ALTER TABLE usage_activity ALTER COLUMN people SET STORAGE EXTERNAL";
             db.execute_unprepared(plain).await?;
         }
         Ok(())
@@ -227,6 +236,53 @@ fn uploads() -> Vec<TableCreateStatement> {
     vec![upload, batch]
 }
 
+fn usage() -> Vec<TableCreateStatement> {
+    vec![
+        Table::create()
+            .table("usage_person")
+            .col(string("subject_id"))
+            .col(big_integer("ordinal"))
+            .col(big_integer("valid_until"))
+            .col(big_integer("revision"))
+            .primary_key(&mut key(&["subject_id"]))
+            .to_owned(),
+        Table::create()
+            .table("usage_counter")
+            .col(integer("id"))
+            .col(big_integer("next_ordinal"))
+            .primary_key(&mut key(&["id"]))
+            .to_owned(),
+        Table::create()
+            .table("usage_calendar")
+            .col(integer("id"))
+            .col(integer("closed_before"))
+            .col(integer("next_day"))
+            .primary_key(&mut key(&["id"]))
+            .to_owned(),
+        Table::create()
+            .table("usage_day")
+            .col(integer("day"))
+            .col(string("app_id"))
+            .primary_key(&mut key(&["day", "app_id"]))
+            .to_owned(),
+        Table::create()
+            .table("usage_activity")
+            .col(integer("chunk"))
+            .col(string("app_id"))
+            .col(integer("day"))
+            .col(blob("people"))
+            .primary_key(&mut key(&["chunk", "app_id", "day"]))
+            .to_owned(),
+        Table::create()
+            .table("usage_figure")
+            .col(integer("day"))
+            .col(string("app_id"))
+            .col(text("figures"))
+            .primary_key(&mut key(&["day", "app_id"]))
+            .to_owned(),
+    ]
+}
+
 fn indexes() -> Vec<IndexCreateStatement> {
     let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
         let mut index = Index::create();
@@ -245,6 +301,9 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("departure_business", "departure", &["business_id"]),
         index("upload_audience", "upload", &["business_id", "audience_id"]),
         index("upload_expiry", "upload", &["state", "expires_at"]),
+        index("usage_person_ordinal", "usage_person", &["ordinal"]).unique().to_owned(),
+        index("usage_person_valid_until", "usage_person", &["valid_until"]),
+        index("usage_activity_day", "usage_activity", &["day"]),
         index("request_record_age", "request_record", &["recorded_at"]),
     ]
 }

@@ -96,12 +96,18 @@ impl Service {
         now: UnixMillis,
     ) -> Result<Upload, Error> {
         complete(tx, scope, &upload, batch_count).await?;
+        let mut people = RoaringBitmap::new();
         if !upload.validate_only {
-            self.apply_members(tx, scope, &upload, now).await?;
+            let add = |record: &[u8]| Ok(read_record(record, &mut people)?);
+            uploads::each_record(tx, scope, &upload.upload_id, add).await?;
         }
         uploads::drop_batches(tx, scope, &upload.upload_id).await?;
         upload.state = UploadState::Committed;
         uploads::save(tx, scope, &upload).await?;
+        // Last: it takes a number in the sequence of changes, for which all others then wait.
+        if !upload.validate_only {
+            self.apply_members(tx, scope, &upload, &people, now).await?;
+        }
         Ok(upload)
     }
 
@@ -110,22 +116,19 @@ impl Service {
         tx: &Tx,
         scope: &BusinessScope,
         upload: &Upload,
+        people: &RoaringBitmap,
         now: UnixMillis,
     ) -> Result<(), Error> {
-        let mut people = RoaringBitmap::new();
-        let add = |record: &[u8]| Ok(read_record(record, &mut people)?);
-        uploads::each_record(tx, scope, &upload.upload_id, add).await?;
-
         let mut audience = audiences::lock(tx, scope, &upload.audience_id).await?;
         let list = &*audience.audience_id;
         let (today, until) = (day_of(now), audience.lifetime.ends(now));
         let mut chunks = match upload.mode {
-            UploadMode::Remove => members::remove(tx, scope, list, &people).await?,
+            UploadMode::Remove => members::remove(tx, scope, list, people).await?,
             UploadMode::Replace => members::clear(tx, scope, list).await?,
             UploadMode::Add => BTreeSet::new(),
         };
         if upload.mode != UploadMode::Remove {
-            chunks.append(&mut members::add(tx, scope, list, &people, today, until).await?);
+            chunks.append(&mut members::add(tx, scope, list, people, today, until).await?);
         }
         audience.last_upload = upload.counts.clone();
         audience.updated_at = now;

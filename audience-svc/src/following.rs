@@ -176,8 +176,8 @@ impl Service {
     /// From the oldest step that is kept; what was missed is made up for by a sweep.
     async fn begin_anew(&self) -> Result<(), Error> {
         let begin = |tx: Tx| async move {
-            feed::lock(&tx).await?;
-            feed::sweep_after(&*tx, "").await?;
+            self.wait_for_registrations(&tx).await?;
+            feed::begin_sweep(&tx).await?;
             feed::advance(&*tx, &[]).await
         };
         self.store.locking("begin_feed_anew", begin).await
@@ -232,6 +232,9 @@ impl Service {
             if !people.is_empty() {
                 self.hear(&tx, people).await?;
             }
+            if policies {
+                self.wait_for_registrations(&tx).await?;
+            }
             departures::forget(&tx, erased).await?;
             for subject_id in erased {
                 requests::forget_of(&*tx, subject_id).await?;
@@ -240,7 +243,7 @@ impl Service {
                 return Ok(None);
             }
             if policies {
-                feed::sweep_after(&*tx, "").await?;
+                feed::begin_sweep(&tx).await?;
             }
             if erased.is_empty() {
                 feed::advance(&*tx, cursor).await?;
@@ -264,6 +267,14 @@ impl Service {
         feed::advance(self.store.reads(), cursor).await?;
         self.following.heard();
         feed::position(self.store.reads()).await.map(Some)
+    }
+
+    /// Waits until those are stored who are being registered, and lets nobody else register until
+    /// the transaction ends. What is read after it has everybody of whom consent-svc was asked
+    /// before.
+    async fn wait_for_registrations(&self, tx: &Tx) -> Result<(), Error> {
+        directory::begin(tx).await?;
+        usage::people(tx).await.map(drop)
     }
 
     /// Settles what was heard of people; of whom nothing is kept here, nothing is.
@@ -297,10 +308,7 @@ impl Service {
         let page = self.page(&after).await?;
         let next = match page.last() {
             Some(last) => last.position(),
-            None if after.starts_with(COUNTED) => {
-                feed::swept(self.store.reads(), self.now()).await?;
-                return feed::position(self.store.reads()).await.map(Some);
-            }
+            None if after.starts_with(COUNTED) => String::new(),
             None => COUNTED.to_owned(),
         };
         let ids = page.iter().map(|one| one.subject_id().to_owned()).collect();
@@ -311,12 +319,16 @@ impl Service {
         let people: BTreeMap<String, Heard> = people.collect();
         let (people, next) = (&people, &next);
         let settle = |tx: Tx| async move {
-            if !people.is_empty() {
-                self.hear(&tx, people).await?;
-            }
+            self.wait_for_registrations(&tx).await?;
             let now = feed::lock(&tx).await?;
-            if now.sweep == at.sweep {
-                feed::sweep_after(&*tx, next).await?;
+            // Asked for again meanwhile: what was heard may be older than that.
+            if (now.sweeps, &now.sweep) == (at.sweeps, &at.sweep) {
+                self.hear(&tx, people).await?;
+                if next.is_empty() {
+                    feed::swept(&*tx, self.now()).await?;
+                } else {
+                    feed::sweep_after(&*tx, next).await?;
+                }
             }
             feed::position(&*tx).await
         };

@@ -13,7 +13,10 @@ use crate::{
     domain::{Budget, BusinessScope, Expression, MaskedCount, Noise, Released, day_of},
     error::Error,
     service::Service,
-    store::{Database, RequestKey, Tx, audiences, departures, members, releases},
+    store::{
+        Database, RequestKey, Tx, audiences, departures, members,
+        releases::{self, Spent},
+    },
 };
 
 /// How often a count is begun anew because a list changed while it was counted.
@@ -92,11 +95,21 @@ impl Service {
         versions: &BTreeMap<String, u64>,
         key: &[u8; 32],
     ) -> Result<Option<Released>, Error> {
-        let (count, now) = (self.count(scope, expression).await?, self.now());
+        // Before anything is counted: what an owner without a budget is told, and when, must not
+        // depend on who is counted.
+        let now = self.now();
+        let spent = releases::spent(self.store.reads(), scope.owner_id()).await?;
+        let allows = |spent: &Spent| {
+            let allowed = self.releaser.budget.allows(now, &spent.drawn, spent.ever);
+            allowed.map_err(|exhausted| Error::Budget { exhausted, now })
+        };
+        allows(&spent)?;
+        let count = self.count(scope, expression).await?;
         let rng = StdRng::try_from_rng(&mut SysRng);
         let mut rng = rng.map_err(|_| Error::Internal("the system gives no randomness"))?;
         // Nobody learns of it unless it is kept.
         let released = Released::draw(count, &self.releaser.noise, &mut rng, now);
+        let allows = &allows;
         let draw = |tx: Tx| async move {
             let spent = releases::lock_spent(&tx, scope.owner_id()).await?;
             if self.versions(&*tx, scope, expression).await? != *versions {
@@ -105,8 +118,7 @@ impl Service {
             if let Some(kept) = releases::find(&*tx, scope, key).await? {
                 return Ok(Some(kept));
             }
-            let allowed = self.releaser.budget.allows(now, &spent.drawn, spent.ever);
-            allowed.map_err(|exhausted| Error::Budget { exhausted, now })?;
+            allows(&spent)?;
             releases::keep(&tx, scope, key, released, spent).await?;
             Ok(Some(released))
         };

@@ -61,6 +61,13 @@ impl Keyed {
         keyed.keys.dedup();
         keyed
     }
+
+    /// By which keys the person is found from now on. When all that was sent was refused, by those
+    /// of before: a wrong region must not take a person out of every list.
+    fn keys(&self) -> Option<Vec<MatchKey>> {
+        let refused = self.keys.is_empty() && !self.rejections.is_empty();
+        (!refused).then(|| self.keys.clone())
+    }
 }
 
 impl Service {
@@ -75,6 +82,8 @@ impl Service {
         registrations: Vec<Keyed>,
     ) -> Result<Vec<Outcome>, Error> {
         let registrations = &registrations;
+        // They take turns in the database anyway: so that one connection waits there, not all.
+        let _turn = self.registering.lock().await;
         let put = |tx: Tx| async move {
             let writer = directory::begin(&tx).await?;
             if let Some(outcomes) = requests::replay(&*tx, request).await? {
@@ -116,7 +125,7 @@ impl Service {
         let entry = |(one, agreed): (&Keyed, Agreed)| directory::Entry {
             subject_id: one.subject_id.clone(),
             agreed,
-            keys: Some(one.keys.clone()),
+            keys: one.keys(),
             older_keys: one.older_keys.clone(),
         };
         let entries: Vec<_> = registrations.iter().zip(agreed).map(entry).collect();

@@ -12,7 +12,7 @@ use service_kit::{
     context::Context,
     grpc::PageTokens,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::{
     config::{AudienceConfig, MatchKeyConfig},
@@ -33,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) lists: Lists,
+    /// Held by who registers.
+    pub(crate) registering: Mutex<()>,
     pub(crate) consent: Consent,
     pub(crate) following: Following,
     pub(crate) releaser: Releaser,
@@ -81,6 +83,7 @@ impl Service {
             store,
             directory,
             lists,
+            registering: Mutex::new(()),
         })
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Position {
     pub(crate) beat: i64,
     /// After whom a sweep goes on; none is under way.
     pub(crate) sweep: Option<String>,
+    /// How many sweeps were asked for.
+    pub(crate) sweeps: i64,
     /// When the last sweep ended.
     pub(crate) swept_at: UnixMillis,
 }
@@ -25,8 +27,8 @@ pub(crate) struct Position {
 impl Position {
     fn of(row: Option<table::Model>) -> Result<Self, Error> {
         let row = row.ok_or(Error::Internal("the feed has no position"))?;
-        let table::Model { cursor, beat, sweep, swept_at, .. } = row;
-        Ok(Self { cursor, beat, sweep, swept_at: UnixMillis::new(swept_at) })
+        let table::Model { cursor, beat, sweep, sweeps, swept_at, .. } = row;
+        Ok(Self { cursor, beat, sweep, sweeps, swept_at: UnixMillis::new(swept_at) })
     }
 }
 
@@ -52,10 +54,20 @@ pub(crate) async fn advance(db: &impl ConnectionTrait, cursor: &[u8]) -> Result<
         .map_err(failed)
 }
 
+/// Asks for a sweep of everybody, from the beginning.
+pub(crate) async fn begin_sweep(tx: &DatabaseTransaction) -> Result<(), Error> {
+    let update = table::Entity::update_many()
+        .col_expr(table::Column::Sweep, Expr::value(""))
+        .col_expr(table::Column::Sweeps, Expr::col(table::Column::Sweeps).add(1))
+        .filter(table::Column::Id.eq(1));
+    update.exec(tx).await.map(drop).map_err(failed)
+}
+
 /// Says after whom the sweep goes on.
 pub(crate) async fn sweep_after(db: &impl ConnectionTrait, position: &str) -> Result<(), Error> {
     let update = table::Entity::update_many()
         .col_expr(table::Column::Sweep, Expr::value(position))
+        .col_expr(table::Column::Beat, Expr::col(table::Column::Beat).add(1))
         .filter(table::Column::Id.eq(1));
     update.exec(db).await.map(drop).map_err(failed)
 }

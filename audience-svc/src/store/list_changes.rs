@@ -92,6 +92,9 @@ pub(crate) async fn after(
 
 /// Forgets changes recorded before `before`; a memory that has not seen them loads itself anew.
 pub(crate) async fn prune(tx: &DatabaseTransaction, before: UnixMillis) -> Result<(), Error> {
+    // So that two who prune do not set one another back.
+    let counter = counter::Entity::find_by_id(1).lock_exclusive().one(tx).await;
+    counter.map_err(failed)?;
     let old = table::Column::RecordedAt.lt(before.get());
     let last = table::Entity::find().filter(old).order_by_desc(table::Column::Seq);
     let Some(last) = last.one(tx).await.map_err(failed)? else { return Ok(()) };

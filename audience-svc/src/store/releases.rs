@@ -40,6 +40,13 @@ pub(crate) struct Spent {
     pub(crate) ever: u64,
 }
 
+/// What an owner has spent, as of now.
+pub(crate) async fn spent(db: &impl ConnectionTrait, owner_id: &str) -> Result<Spent, Error> {
+    let row = budget::Entity::find_by_id(owner_id).one(db).await.map_err(failed)?;
+    let nothing = Spent { owner_id: owner_id.to_owned(), drawn: Vec::new(), ever: 0 };
+    row.map_or(Ok(nothing), Spent::of)
+}
+
 /// What an owner has spent; until the transaction ends nobody else spends any of it.
 pub(crate) async fn lock_spent(tx: &DatabaseTransaction, owner_id: &str) -> Result<Spent, Error> {
     let nothing = budget::ActiveModel {
@@ -52,11 +59,17 @@ pub(crate) async fn lock_spent(tx: &DatabaseTransaction, owner_id: &str) -> Resu
     insert.exec_without_returning(tx).await.map_err(failed)?;
     let row = budget::Entity::find_by_id(owner_id).lock_exclusive().one(tx).await;
     let row = row.map_err(failed)?.ok_or(Error::Internal("a budget is gone"))?;
-    let (drawn, []) = row.drawn.as_chunks() else {
-        return Err(Error::Internal("a stored budget cannot be read"));
-    };
-    let drawn = drawn.iter().map(|at| UnixMillis::new(i64::from_le_bytes(*at))).collect();
-    Ok(Spent { owner_id: row.owner_id, drawn, ever: number(row.ever)? })
+    Spent::of(row)
+}
+
+impl Spent {
+    fn of(row: budget::Model) -> Result<Self, Error> {
+        let (drawn, []) = row.drawn.as_chunks() else {
+            return Err(Error::Internal("a stored budget cannot be read"));
+        };
+        let drawn = drawn.iter().map(|at| UnixMillis::new(i64::from_le_bytes(*at))).collect();
+        Ok(Self { owner_id: row.owner_id, drawn, ever: number(row.ever)? })
+    }
 }
 
 /// Keeps a fresh release, and that it was spent.

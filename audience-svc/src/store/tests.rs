@@ -112,6 +112,19 @@ async fn the_directory_forgets(store: Store) {
     assert_eq!(directory::find_subject(db, "ann").await.unwrap().unwrap().found.ordinal, 1);
 }
 
+/// The clock ends a consent before anything is heard of it: memories still count the person then.
+async fn whoever_lapses_is_counted_no_more(store: Store) {
+    let agreed = Agreed { transfer: Until::NEVER, ads: Until::stored(5), revision: 1 };
+    let first = settle(&store, &Entry { agreed, ..ann(0) }, 1).await;
+    let lapsed = Agreed { ads: Until::OVER, ..agreed };
+    settle(&store, &Entry::heard("ann".to_owned(), lapsed), 6).await;
+    for (position, counts) in [(first - 1, true), (first, false)] {
+        let tail = directory::changes_after(store.reads(), position, 1).await.unwrap();
+        let Tail::Changes(changes, _) = tail else { panic!("the change is still kept") };
+        assert_eq!(changes[0].people, [(0, counts)]);
+    }
+}
+
 fn upload(expires_at: i64) -> Upload {
     Upload {
         upload_id: format!("upl-{expires_at}"),
@@ -263,5 +276,6 @@ macro_rules! on_both_stores {
 on_both_stores!(
     releases_go_with_their_lists,
     the_directory_forgets,
+    whoever_lapses_is_counted_no_more,
     uploads_memberships_and_requests_are_forgotten
 );

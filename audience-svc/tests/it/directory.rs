@@ -105,6 +105,10 @@ async fn later_identifiers_replace_earlier_ones(world: World) {
         callers.upload(&audience, wire::UploadMode::Replace, crowd_and(&[id])).await;
         assert_eq!(callers.is_member("ann", &audience).await, found, "{id}");
     }
+    // What is all refused changes nothing.
+    let results = callers.register(vec![person("ann", vec![email("nobody")])]).await.unwrap();
+    assert_eq!(results[0].rejections.len(), 1);
+    assert!(callers.is_member("ann", &audience).await);
     // The list made with `new` still has her while she is registered.
     callers.register_one("ann", vec![]).await;
     assert!(!callers.is_member("ann", &audience).await);

@@ -113,6 +113,7 @@ impl Writer {
         let (mut staying, mut changes) = (Vec::new(), Changes::default());
         // By ordinal: who leaves, and who had keys before.
         let (mut leaving, mut before) = (Vec::new(), BTreeMap::new());
+        let mut older = BTreeSet::new();
         for entry in entries {
             let held = known.get(&entry.subject_id);
             // Heard of later than this entry was.
@@ -134,13 +135,14 @@ impl Writer {
             }
             // Whoever was gone, if only by the clock, comes back as somebody new: lists that were
             // made before do not find them again.
-            let (ordinal, counted) = match (stays, &entry.keys) {
-                (Some(held), _) => (held.found.ordinal, held.found.agreed.counts(now)),
-                (None, Some(_)) => (self.take_ordinal()?, false),
+            let ordinal = match (stays, &entry.keys) {
+                (Some(held), _) => held.found.ordinal,
+                (None, Some(_)) => self.take_ordinal()?,
                 (None, None) => continue,
             };
-            if counted != entry.agreed.counts(now) {
-                changes.people.push((ordinal, !counted));
+            // Whatever the clock says of what was known: memories still count who lapsed by it.
+            if stays.is_none_or(|held| held.found.agreed != entry.agreed) {
+                changes.people.push((ordinal, entry.agreed.counts(now)));
             }
             let old = stays.map(|held| (&held.keys, held.secret_version, held.found.registered_at));
             let (keys, version, registered_at) = match (&entry.keys, old) {
@@ -154,6 +156,7 @@ impl Writer {
                 before.remove(&ordinal);
                 continue;
             }
+            older.extend(entry.older_keys.iter().copied());
             staying.push(Staying {
                 subject_id: entry.subject_id.clone(),
                 ordinal,
@@ -163,8 +166,6 @@ impl Writer {
                 keys: keys.clone(),
             });
         }
-        let older = entries.iter().flat_map(|entry| &entry.older_keys).copied();
-        let older: BTreeSet<MatchKey> = older.collect();
         let moving = Moving { before: &before, older };
         moving.apply(tx, &mut staying, holders, &mut changes).await?;
         remove(tx, &leaving).await?;

@@ -1,6 +1,6 @@
 //! One row: how far consent-svc's feed of changes has been followed; a number that whoever follows
 //! it raises to show that it does; after which subject a sweep of the directory goes on, while there
-//! is one; when the last one ended.
+//! is one; how many were begun; when the last one ended.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,6 +12,7 @@ pub(crate) struct Model {
     pub(crate) cursor: Vec<u8>,
     pub(crate) beat: i64,
     pub(crate) sweep: Option<String>,
+    pub(crate) sweeps: i64,
     pub(crate) swept_at: i64,
 }
 

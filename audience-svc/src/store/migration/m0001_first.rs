@@ -35,8 +35,8 @@ impl MigrationTrait for Migration {
         db.execute(&counter).await?;
         let beginning = Query::insert()
             .into_table("feed_position")
-            .columns(["id", "cursor", "beat", "swept_at"])
-            .values_panic([1.into(), Vec::<u8>::new().into(), 0.into(), 0.into()])
+            .columns(["id", "cursor", "beat", "sweeps", "swept_at"])
+            .values_panic([1.into(), Vec::<u8>::new().into(), 0.into(), 0.into(), 0.into()])
             .to_owned();
         db.execute(&beginning).await?;
         let nobody = Query::insert()
@@ -111,6 +111,7 @@ fn directory() -> Vec<TableCreateStatement> {
             .col(blob("cursor"))
             .col(big_integer("beat"))
             .col(text_null("sweep"))
+            .col(big_integer("sweeps"))
             .col(big_integer("swept_at"))
             .primary_key(&mut key(&["id"]))
             .to_owned(),

@@ -15,6 +15,7 @@ use crate::{
     domain::Day,
     error::Error,
     store::{
+        MANY,
         columns::number,
         entity::{
             usage_activity as table, usage_calendar as calendar_table, usage_day as app_day,
@@ -122,14 +123,14 @@ pub(crate) async fn add(
             people: Set(write(people)?),
         })
     };
-    if chunks.is_empty() {
-        return Ok(());
-    }
     let rows = chunks.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
-    let columns = [table::Column::Chunk, table::Column::AppId, table::Column::Day];
-    let more = OnConflict::columns(columns).update_column(table::Column::People).to_owned();
-    let insert = table::Entity::insert_many(rows).on_conflict(more);
-    insert.exec_without_returning(tx).await.map(drop).map_err(failed)
+    for some in rows.chunks(MANY) {
+        let columns = [table::Column::Chunk, table::Column::AppId, table::Column::Day];
+        let more = OnConflict::columns(columns).update_column(table::Column::People).to_owned();
+        let insert = table::Entity::insert_many(some.iter().cloned()).on_conflict(more);
+        insert.exec_without_returning(tx).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Who used an app on a day, of one chunk.

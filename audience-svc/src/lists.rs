@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use roaring::RoaringBitmap;
@@ -35,6 +38,8 @@ pub(crate) struct Lists {
     /// The last change that is in it. Held while changes are read and applied, so that what was
     /// read first is applied first.
     position: Mutex<i64>,
+    /// The same, for who only wants to know whether there are others.
+    reached: AtomicI64,
 }
 
 /// Who is in which list, and what the numbers there mean.
@@ -56,9 +61,19 @@ impl Lists {
     pub(crate) async fn load(store: Store) -> Result<Self, Error> {
         let (known, position) = loaded(&store).await?;
         let known = RwLock::new(Arc::new(known));
-        let lists = Self { store, known, position: Mutex::new(position) };
+        let (position, reached) = (Mutex::new(position), AtomicI64::new(position));
+        let lists = Self { store, known, position, reached };
         lists.catch_up().await?;
         Ok(lists)
+    }
+
+    /// As [`Lists::catch_up`], where there is something to apply: for look-ups, so that whoever was
+    /// told of a change is not answered without it by another replica.
+    pub(crate) async fn look(&self) -> Result<(), Error> {
+        if list_changes::last(self.store.reads()).await? > self.reached.load(Ordering::Acquire) {
+            self.catch_up().await?;
+        }
+        Ok(())
     }
 
     /// Applies every change that was committed, by whatever replica, before this was called.
@@ -73,12 +88,14 @@ impl Lists {
                         known.apply(&self.store, &change).await?;
                     }
                     *position = reached;
+                    self.reached.store(reached, Ordering::Release);
                 }
                 // Pruned, or a store that was set back behind what was counted.
                 Tail::Changes(..) | Tail::Gone => {
                     let (known, reached) = loaded(&self.store).await?;
                     *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
                     *position = reached;
+                    self.reached.store(reached, Ordering::Release);
                 }
             }
         }

@@ -46,6 +46,7 @@ impl Service {
             self.untidy.notify_one();
             return Ok(Vec::new());
         }
+        self.lists.look().await?;
         let mut found = self.lists.of(person.found.ordinal, day_of(now), true);
         if !found.is_empty() {
             let left = departures::of_subject(db, subject_id).await?;

@@ -51,6 +51,7 @@ impl Service {
             return Ok(BTreeMap::new());
         };
         let (ordinal, today) = (person.found.ordinal, day_of(now));
+        self.lists.look().await?;
         let found = self.lists.of(ordinal, today, false);
         let audiences: Vec<String> = found.into_iter().map(|(_, audience)| audience).collect();
         let mut since = members::listed_since(db, ordinal, &audiences, today).await?;

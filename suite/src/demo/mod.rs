@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(4_000..=5_000_000))]
     subjects: u64,
     /// How many rows the business's customer list has.
-    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(3_000..=5_000_000))]
+    #[arg(long, default_value_t = 6_000, value_parser = clap::value_parser!(u64).range(6_000..=5_000_000))]
     customers: u64,
     /// The same seed generates the same people.
     #[arg(long, default_value_t = 1)]

@@ -1,6 +1,6 @@
 //! What this service is told.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use service_kit::{
@@ -113,6 +113,13 @@ pub struct DirectoryConfig {
     /// How long changes are kept for indexes to follow. A replica that falls behind further than
     /// that loads everything anew. Default 10 min.
     pub change_retention: Span,
+    /// The file in which a replica keeps its index for its next start, which then reads from the
+    /// database only what changed since; each replica has its own. What is in it leads to nobody
+    /// without the database and the secret. None by default: each start reads everybody.
+    pub snapshot: Option<PathBuf>,
+    /// How often it is written, beside once at the end. Longer than `change_retention`, a process
+    /// that was killed reads everybody. Default 5 min.
+    pub snapshot_interval: Span,
 }
 
 /// What is counted of how often people use the apps.
@@ -183,6 +190,11 @@ impl Default for ReleaseConfig {
 
 impl Default for DirectoryConfig {
     fn default() -> Self {
-        Self { poll_interval: Span::from_millis(200), change_retention: Span::from_secs(600) }
+        Self {
+            poll_interval: Span::from_millis(200),
+            change_retention: Span::from_secs(600),
+            snapshot: None,
+            snapshot_interval: Span::from_secs(300),
+        }
     }
 }

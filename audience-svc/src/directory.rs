@@ -1,21 +1,27 @@
 //! What is kept of the directory in memory: whom a key finds, and who may be counted. It follows
 //! the database by its sequence of changes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod snapshot;
+#[cfg(test)]
+mod tests;
 
-use identifiers::MatchKey;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use roaring::RoaringBitmap;
 use service_kit::clock::{Clock, UnixMillis};
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Error,
-    index::{Change, Index},
+    index::{Index, Loading},
     service::Service,
     store::{
         Database, Store,
-        directory::{self, Changes, Stored, Tail},
+        directory::{self, Changes, Position, Stored, Tail},
     },
 };
 
@@ -27,35 +33,56 @@ const PAGE: u64 = 100;
 pub(crate) struct Directory {
     store: Store,
     clock: Clock,
-    state: Mutex<State>,
+    memory: Arc<Memory>,
+    /// Where it is kept for the next start, if it is.
+    snapshot: Option<PathBuf>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
+struct Memory {
+    state: Mutex<State>,
+    /// Held while changes are applied, so that they are in their order.
+    applying: Mutex<()>,
+}
+
+#[derive(Debug, Default, Clone)]
 struct State {
     index: Arc<Index>,
     /// The ordinals of those who are here and agreed to the use.
     countable: Arc<RoaringBitmap>,
     /// The last change that is in both.
-    position: i64,
+    position: Position,
 }
 
 impl Directory {
-    /// Loads it.
-    pub(crate) async fn load(store: Store, clock: Clock) -> Result<Self, Error> {
-        let state = Mutex::new(loaded(store.reads(), clock.now()).await?);
-        let directory = Self { store, clock, state };
+    /// Loads it: from the snapshot, if there is a good one, and what changed since.
+    pub(crate) async fn load(
+        store: Store,
+        clock: Clock,
+        snapshot: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let kept = match &snapshot {
+            Some(path) => snapshot::read(store.reads(), path).await?,
+            None => None,
+        };
+        let state = match kept {
+            Some(state) => state,
+            None => loaded(store.reads(), clock.now()).await?,
+        };
+        let memory = Memory { state: Mutex::new(state), applying: Mutex::default() };
+        let directory = Self { store, clock, memory: Arc::new(memory), snapshot };
         directory.catch_up().await?;
         Ok(directory)
     }
 
     /// Whom a key finds.
     pub(crate) fn index(&self) -> Arc<Index> {
-        self.state().index.clone()
+        self.memory.state().index.clone()
     }
 
     /// Who may be counted.
     pub(crate) fn countable(&self) -> Arc<RoaringBitmap> {
-        self.state().countable.clone()
+        self.memory.state().countable.clone()
     }
 
     /// Applies every change that was committed, by whatever replica, before this was called. It is
@@ -67,71 +94,111 @@ impl Directory {
     /// The same, reading through a transaction. Nothing is held while the database is asked: who
     /// has its one connection (SQLite) may be waiting here.
     pub(crate) async fn catch_up_in(&self, db: &impl Database) -> Result<(), Error> {
+        let mut from = self.position();
         let goal = directory::last_change(db).await?;
-        loop {
-            let from = self.state().position;
-            if from >= goal {
-                return Ok(());
-            }
-            match directory::changes_after(db, from, PAGE).await? {
-                Tail::Changes(changes, reached) if reached > from => {
-                    self.state().advance(from, &changes, reached);
-                }
-                // Pruned, or a store that was set back behind what was counted.
-                Tail::Changes(..) | Tail::Gone => {
-                    let loaded = loaded(db, self.clock.now()).await?;
-                    let mut state = self.state();
-                    if state.position == from {
-                        *state = loaded;
-                    }
-                }
-            }
+        if goal.seq < from.seq || goal.seq == from.seq && goal != from {
+            // A database that was set back to a copy.
+            self.load_anew(db, from).await?;
+            from = self.position();
         }
+        while from.seq < goal.seq {
+            match directory::changes_after(db, from, PAGE).await? {
+                Tail::Changes(changes, reached) if reached.seq > from.seq => {
+                    let memory = self.memory.clone();
+                    // It takes time where a segment of the index is merged.
+                    let apply = spawn_blocking(move || memory.advance(from, &changes, reached));
+                    apply.await.map_err(|_| Error::Internal("the index did not follow"))?;
+                }
+                // Pruned.
+                Tail::Changes(..) | Tail::Gone => self.load_anew(db, from).await?,
+            }
+            from = self.position();
+        }
+        Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the position behind: what is applied twice is the same.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads everything, unless someone else was faster. Until then answers come from what was
+    /// there: for a while there is room for both.
+    async fn load_anew(&self, db: &impl Database, from: Position) -> Result<(), Error> {
+        let loaded = loaded(db, self.clock.now()).await?;
+        let _applying = self.memory.applying();
+        let mut state = self.memory.state();
+        if state.position == from {
+            *state = loaded;
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> Position {
+        self.memory.state().position
     }
 }
 
-impl State {
+impl Memory {
+    // A panic elsewhere leaves the position behind: what is applied twice is the same.
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn applying(&self) -> MutexGuard<'_, ()> {
+        self.applying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Applies changes that follow `from`, unless someone else was faster.
-    fn advance(&mut self, from: i64, changes: &[Changes], reached: i64) {
-        if self.position != from {
-            return;
-        }
-        let countable = Arc::make_mut(&mut self.countable);
+    fn advance(&self, from: Position, changes: &[Changes], reached: Position) {
+        let _applying = self.applying();
+        let index = {
+            let state = self.state();
+            if state.position != from {
+                return;
+            }
+            state.index.clone()
+        };
         for change in changes {
-            self.index.apply(&change.keys);
-            for (ordinal, counts) in &change.people {
-                if *counts {
-                    countable.insert(*ordinal);
-                } else {
-                    countable.remove(*ordinal);
-                }
+            index.apply(&change.keys);
+        }
+        let mut state = self.state();
+        let countable = Arc::make_mut(&mut state.countable);
+        for (ordinal, counts) in changes.iter().flat_map(|change| &change.people) {
+            if *counts {
+                countable.insert(*ordinal);
+            } else {
+                countable.remove(*ordinal);
             }
         }
-        self.position = reached;
+        state.position = reached;
     }
 }
 
 async fn loaded(db: &impl Database, now: UnixMillis) -> Result<State, Error> {
-    let (index, mut countable) = (Index::default(), RoaringBitmap::new());
+    let (mut index, mut countable) = (Loading::default(), RoaringBitmap::new());
     let each = |page: &[Stored]| {
-        let keys = page.iter().flat_map(|one| {
-            let change = |key: &MatchKey| Change { key: *key, ordinal: Some(one.found.ordinal) };
-            one.keys.iter().map(change)
-        });
-        index.apply(&keys.collect::<Vec<_>>());
+        for one in page {
+            one.keys.iter().for_each(|key| index.insert(*key, one.found.ordinal));
+        }
         let counted = page.iter().filter(|one| one.found.agreed.counts(now));
         countable.extend(counted.map(|one| one.found.ordinal));
     };
     let position = directory::load(db, each).await?;
-    Ok(State { index: Arc::new(index), countable: Arc::new(countable), position })
+    Ok(State { index: Arc::new(index.finish()), countable: Arc::new(countable), position })
 }
 
 impl Service {
+    /// Writes a snapshot of the directory now and then, and a last one when the last call has been
+    /// answered.
+    pub(crate) async fn keep_directory(self: Arc<Self>, drained: CancellationToken) {
+        let pause = self.config.directory.snapshot_interval.get();
+        let mut written = None;
+        while drained.run_until_cancelled(sleep(pause)).await.is_some() {
+            written = self.directory.keep(written).await;
+        }
+        if let Err(error) = self.directory.catch_up().await {
+            tracing::warn!(%error, "the directory's last changes cannot be read");
+        }
+        self.directory.keep(written).await;
+    }
+
     /// Keeps what is in memory of the directory and of lists current until `shutdown`.
     pub(crate) async fn follow_changes(self: Arc<Self>, shutdown: CancellationToken) {
         let pause = self.config.directory.poll_interval.get();

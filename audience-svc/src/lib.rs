@@ -100,6 +100,7 @@ async fn build(
         async move { store.ping().await }
     });
     ctx.spawn("changes", service.clone().follow_changes(ctx.shutdown.clone()));
+    ctx.spawn("directory snapshot", service.clone().keep_directory(ctx.drained.clone()));
     ctx.spawn("consent feed", service.clone().follow_consent(ctx.shutdown.clone()));
     ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
 

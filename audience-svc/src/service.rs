@@ -64,8 +64,9 @@ impl Service {
         let sealing = sealing.expose().as_bytes();
         let store = Store::open(&config.store).await?;
         let clock = ctx.clock.clone();
-        let directory =
-            Directory::load(store.clone(), clock.clone()).await.map_err(BootError::other)?;
+        let snapshot = config.directory.snapshot.clone();
+        let directory = Directory::load(store.clone(), clock.clone(), snapshot);
+        let directory = directory.await.map_err(BootError::other)?;
         let lists = Lists::load(store.clone()).await.map_err(BootError::other)?;
         let today = Day::of(clock.now());
         usage::begin(store.reads(), first_open(today)).await.map_err(BootError::other)?;

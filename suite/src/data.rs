@@ -76,6 +76,11 @@ impl Data {
         Secret::new(format!("sqlite://{}?mode=rwc", file.display()))
     }
 
+    /// Where something else is kept.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// A secret of one service, made when it is first asked for.
     pub(crate) fn secret(&self, name: &str) -> anyhow::Result<Secret> {
         let file = self.directory.join(format!("{name}.secret"));

@@ -77,6 +77,7 @@ impl Embedded {
             ..Default::default()
         };
         audience.match_keys.secret = data.secret("audience-match-key")?;
+        audience.directory.snapshot = Some(data.file("audience-index"));
         let audience =
             start::<AudienceService>(&process, &data, &issuer, inner.clone(), audience).await?;
 

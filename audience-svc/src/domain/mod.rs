@@ -19,7 +19,6 @@ mod usage;
 
 pub use agreed::{Agreed, AgreedToCount, Until};
 pub use audience::{Audience, CustomerSource, Lifetime};
-pub(crate) use batch::KeyHasher;
 pub use batch::{BatchReport, KeyedBatch, MAX_ROWS, key_rows};
 pub use budget::{Budget, Exhausted};
 pub use business::{Business, BusinessScope};

@@ -11,13 +11,31 @@ mod settling;
 
 pub(crate) use changes::Changes;
 pub(crate) use reading::{
-    Stored, Tail, changes_after, expired, find_subject, last_change, load, page_of,
+    Stored, Tail, changes_after, expired, find_subject, has, last_change, load, page_of,
 };
 pub(crate) use settling::{Entry, Writer, begin, prune_changes};
 
 use identifiers::MatchKey;
 
-use crate::error::Error;
+use crate::{error::Error, index::Mark};
+
+/// A change of the directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Its number.
+    pub(crate) seq: i64,
+    /// Drawn for it: tells it from one with the same number in another database, or in this one
+    /// before it was set back to a copy.
+    pub(crate) mark: Mark,
+}
+
+impl Position {
+    fn stored(seq: i64, mark: &[u8]) -> Result<Self, Error> {
+        let mark =
+            mark.try_into().map_err(|_| Error::Internal("a stored mark has a wrong size"))?;
+        Ok(Self { seq, mark })
+    }
+}
 
 fn keys(stored: &[u8]) -> Result<Vec<MatchKey>, Error> {
     let (keys, []) = stored.as_chunks() else {

@@ -19,7 +19,7 @@ use service_kit::{
 
 use super::{
     RequestKey, Store, audiences,
-    directory::{self, Changes, Entry, Tail},
+    directory::{self, Changes, Entry, Position, Tail},
     list_changes, members, releases,
     uploads::{self, StoredBatch},
 };
@@ -64,8 +64,8 @@ fn ann(until: i64) -> Entry {
     }
 }
 
-/// Settles one subject; gives the number of the last change.
-async fn settle(store: &Store, entry: &Entry, now: i64) -> i64 {
+/// Settles one subject; gives the last change.
+async fn settle(store: &Store, entry: &Entry, now: i64) -> Position {
     let settle = |tx: Tx| async move {
         let writer = directory::begin(&tx).await?;
         let known = writer.known(&tx, std::iter::once(&*entry.subject_id)).await?;
@@ -90,7 +90,12 @@ async fn the_directory_forgets(store: Store) {
     // What was heard of an earlier revision counts for nothing.
     let earlier = Agreed { transfer: Until::OVER, ads: Until::OVER, revision: 0 };
     assert_eq!(settle(&store, &Entry::heard("ann".to_owned(), earlier), 9).await, first);
+    assert!(directory::has(db, first).await.unwrap());
     settle(&store, &heard, 10).await;
+    assert!(directory::has(db, first).await.unwrap());
+    for other in [Position { mark: [9; 16], ..first }, Position { seq: 99, ..first }] {
+        assert!(!directory::has(db, other).await.unwrap());
+    }
     assert!(directory::find_subject(db, "ann").await.unwrap().is_none());
 
     let Tail::Changes(changes, last) = directory::changes_after(db, first, 10).await.unwrap()
@@ -115,10 +120,11 @@ async fn the_directory_forgets(store: Store) {
 /// The clock ends a consent before anything is heard of it: memories still count the person then.
 async fn whoever_lapses_is_counted_no_more(store: Store) {
     let agreed = Agreed { transfer: Until::NEVER, ads: Until::stored(5), revision: 1 };
+    let before = directory::last_change(store.reads()).await.unwrap();
     let first = settle(&store, &Entry { agreed, ..ann(0) }, 1).await;
     let lapsed = Agreed { ads: Until::OVER, ..agreed };
     settle(&store, &Entry::heard("ann".to_owned(), lapsed), 6).await;
-    for (position, counts) in [(first - 1, true), (first, false)] {
+    for (position, counts) in [(before, true), (first, false)] {
         let tail = directory::changes_after(store.reads(), position, 1).await.unwrap();
         let Tail::Changes(changes, _) = tail else { panic!("the change is still kept") };
         assert_eq!(changes[0].people, [(0, counts)]);

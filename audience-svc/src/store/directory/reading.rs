@@ -4,7 +4,7 @@ use identifiers::MatchKey;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use service_kit::clock::UnixMillis;
 
-use super::{Changes, keys};
+use super::{Changes, Position, keys};
 use crate::{
     domain::{Agreed, Until},
     error::Error,
@@ -84,9 +84,25 @@ pub(crate) async fn expired(
         .map_err(failed)
 }
 
-/// The number of the last change.
-pub(crate) async fn last_change(db: &impl ConnectionTrait) -> Result<i64, Error> {
-    Ok(read_counter(db).await?.last_change)
+/// The last change.
+pub(crate) async fn last_change(db: &impl ConnectionTrait) -> Result<Position, Error> {
+    let counter = read_counter(db).await?;
+    Position::stored(counter.last_change, &counter.last_mark)
+}
+
+/// Whether this change is one of this database's, as far as it can still be told.
+pub(crate) async fn has(db: &impl ConnectionTrait, position: Position) -> Result<bool, Error> {
+    if last_change(db).await? == position {
+        return Ok(true);
+    }
+    let kept = change::Entity::find_by_id(position.seq)
+        .select_only()
+        .column(change::Column::Mark)
+        .into_tuple::<Vec<u8>>()
+        .one(db)
+        .await
+        .map_err(failed)?;
+    Ok(kept.is_some_and(|mark| mark == position.mark))
 }
 
 pub(super) async fn read_counter(db: &impl ConnectionTrait) -> Result<counter::Model, Error> {
@@ -110,12 +126,12 @@ pub(crate) async fn page_of(
     rows.into_iter().map(Stored::of).collect()
 }
 
-/// Reads everybody. What changes meanwhile may be in it or not: changes after the number given
-/// back must be applied.
+/// Reads everybody. What changes meanwhile may be in it or not: changes after the one given back
+/// must be applied.
 pub(crate) async fn load(
     db: &impl ConnectionTrait,
     mut each: impl FnMut(&[Stored]),
-) -> Result<i64, Error> {
+) -> Result<Position, Error> {
     let position = last_change(db).await?;
     let mut after = String::new();
     loop {
@@ -132,7 +148,7 @@ pub(crate) async fn load(
 #[derive(Debug)]
 pub(crate) enum Tail {
     /// These, in order, up to this position; nothing when there is no more.
-    Changes(Vec<Changes>, i64),
+    Changes(Vec<Changes>, Position),
     /// Some are not kept any more: load everything.
     Gone,
 }
@@ -140,21 +156,22 @@ pub(crate) enum Tail {
 /// Reads the changes of up to `limit` transactions after a position.
 pub(crate) async fn changes_after(
     db: &impl ConnectionTrait,
-    position: i64,
+    position: Position,
     limit: u64,
 ) -> Result<Tail, Error> {
     let rows = change::Entity::find()
-        .filter(change::Column::Seq.gt(position))
+        .filter(change::Column::Seq.gt(position.seq))
         .order_by_asc(change::Column::Seq)
         .limit(limit)
         .all(db)
         .await
         .map_err(failed)?;
     // Asked after the changes were read: what was pruned before that is known by now.
-    if read_counter(db).await?.pruned_change > position {
+    if read_counter(db).await?.pruned_change > position.seq {
         return Ok(Tail::Gone);
     }
-    let reached = rows.last().map_or(position, |row| row.seq);
+    let last = rows.last().map(|row| Position::stored(row.seq, &row.mark));
+    let reached = last.unwrap_or(Ok(position))?;
     let changes = rows.iter().map(|row| Changes::read(&row.changes));
     Ok(Tail::Changes(changes.collect::<Result<_, Error>>()?, reached))
 }

@@ -14,7 +14,7 @@ use super::{Changes, Stored, reading::read_counter, written};
 use crate::{
     domain::{Agreed, NOBODY},
     error::Error,
-    index::Change,
+    index::{Change, Mark},
     store::{
         columns::{big, number},
         entity::{
@@ -190,9 +190,11 @@ impl Writer {
     ) -> Result<(), Error> {
         if !changes.is_empty() {
             self.counter.last_change += 1;
+            self.counter.last_mark = rand::random::<Mark>().to_vec();
             let row = change::ActiveModel {
                 seq: Set(self.counter.last_change),
                 recorded_at: Set(now.get()),
+                mark: Set(self.counter.last_mark.clone()),
                 changes: Set(changes.write()),
             };
             let insert = change::Entity::insert(row);
@@ -206,6 +208,7 @@ impl Writer {
             .set(counter::ActiveModel {
                 next_ordinal: Set(self.counter.next_ordinal),
                 last_change: Set(self.counter.last_change),
+                last_mark: Set(self.counter.last_mark),
                 pruned_change: Set(self.counter.pruned_change),
                 ..Default::default()
             })

@@ -9,6 +9,7 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) seq: i64,
     pub(crate) recorded_at: i64,
+    pub(crate) mark: Vec<u8>,
     pub(crate) changes: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! One row: the next ordinal and the numbers of the last change and of the last one pruned.
+//! One row: the next ordinal and the last change and the number of the last one pruned.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,6 +9,7 @@ pub(crate) struct Model {
     pub(crate) id: i32,
     pub(crate) next_ordinal: i64,
     pub(crate) last_change: i64,
+    pub(crate) last_mark: Vec<u8>,
     pub(crate) pruned_change: i64,
 }
 

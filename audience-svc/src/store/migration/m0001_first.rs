@@ -23,8 +23,8 @@ impl MigrationTrait for Migration {
         let db = manager.get_connection();
         let counter = Query::insert()
             .into_table("directory_counter")
-            .columns(["id", "next_ordinal", "last_change", "pruned_change"])
-            .values_panic([1.into(), 0.into(), 0.into(), 0.into()])
+            .columns(["id", "next_ordinal", "last_change", "last_mark", "pruned_change"])
+            .values_panic([1.into(), 0.into(), 0.into(), vec![0_u8; 16].into(), 0.into()])
             .to_owned();
         db.execute(&counter).await?;
         let counter = Query::insert()
@@ -94,6 +94,7 @@ fn directory() -> Vec<TableCreateStatement> {
             .table("directory_change")
             .col(big_integer("seq"))
             .col(big_integer("recorded_at"))
+            .col(blob("mark"))
             .col(blob("changes"))
             .primary_key(&mut key(&["seq"]))
             .to_owned(),
@@ -102,6 +103,7 @@ fn directory() -> Vec<TableCreateStatement> {
             .col(integer("id"))
             .col(big_integer("next_ordinal"))
             .col(big_integer("last_change"))
+            .col(blob("last_mark"))
             .col(big_integer("pruned_change"))
             .primary_key(&mut key(&["id"]))
             .to_owned(),

@@ -44,6 +44,10 @@ use service_kit::{
     context::Context,
 };
 
+#[cfg(feature = "seeding")]
+#[doc(hidden)]
+pub use store::seeding;
+
 pub use config::{
     AudienceConfig, DirectoryConfig, MatchKeyConfig, OlderSecret, PurposeConfig, ReleaseConfig,
     UploadConfig, UsageConfig,

@@ -5,6 +5,7 @@
 //! Figures of a shared machine move with its load. What holds is a ratio within one run, so every
 //! measurement has its baseline in the same run.
 
+pub mod audience;
 pub mod client;
 pub mod closed_loop;
 pub mod consent;
@@ -15,6 +16,7 @@ pub mod machine;
 pub mod open_loop;
 pub mod recorder;
 pub mod report;
+pub mod required;
 pub mod rounds;
 pub mod schedule;
 pub mod svc;

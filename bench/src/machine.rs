@@ -39,3 +39,20 @@ pub fn cpu_time(process: u32) -> Result<Duration> {
         fields.skip(11).take(2).map(str::parse::<u64>).sum::<std::result::Result<u64, _>>()?;
     Ok(in_ticks(ticks))
 }
+
+/// The memory that a process of ours has now (`VmRSS`), in bytes.
+pub fn memory(process: u32) -> Result<u64> {
+    status(process, "VmRSS:")
+}
+
+/// The most that it had at any time (`VmHWM`), in bytes.
+pub fn peak_memory(process: u32) -> Result<u64> {
+    status(process, "VmHWM:")
+}
+
+/// proc(5): in kilobytes, by which it means 1,024 bytes.
+fn status(process: u32, name: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}

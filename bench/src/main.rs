@@ -2,8 +2,13 @@
 
 use std::process::ExitCode;
 
-use bench::{consent, consent_faults, consent_model, empty};
+use audience_svc::AudienceService;
+use bench::{
+    audience, consent, consent_faults, consent_model, empty,
+    svc::{self, ServeOptions},
+};
 use clap::{Parser, Subcommand};
+use consent_svc::ConsentService;
 use tokio::runtime;
 
 #[global_allocator]
@@ -22,6 +27,8 @@ enum Command {
     Empty(empty::Options),
     /// consent-svc against the empty method and against PostgreSQL's own benchmark
     Consent(consent::Options),
+    /// audience-svc: its index, uploads, registration and look-ups
+    Audience(audience::Options),
     /// Looks for stale answers of consent-svc while everything around it fails
     ConsentFaults(consent_faults::Options),
     /// Searches the model of consent-svc's strict cache for a stale answer, and its mutants
@@ -31,7 +38,10 @@ enum Command {
     ServeEmpty(empty::ServeOptions),
     /// The servers that `consent` measures
     #[command(hide = true)]
-    ServeConsent(consent::ServeOptions),
+    ServeConsent(ServeOptions),
+    /// The server that `audience` measures
+    #[command(hide = true)]
+    ServeAudience(ServeOptions),
 }
 
 fn main() -> ExitCode {
@@ -49,8 +59,12 @@ fn run(command: Command) -> bench::Result<ExitCode> {
     match command {
         Command::Empty(options) => Ok(runtime.block_on(empty::measure(&options))?.finish()),
         Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
+        Command::Audience(options) => Ok(runtime.block_on(audience::measure(&options))?.finish()),
         Command::ServeConsent(options) => {
-            runtime.block_on(consent::serve(options)).map(|()| ExitCode::SUCCESS)
+            runtime.block_on(svc::serve::<ConsentService>(options)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::ServeAudience(options) => {
+            runtime.block_on(svc::serve::<AudienceService>(options)).map(|()| ExitCode::SUCCESS)
         }
         Command::ConsentFaults(options) => {
             Ok(runtime.block_on(consent_faults::measure(&options))?.finish())

@@ -8,6 +8,12 @@ use std::{fmt, process::ExitCode};
 pub enum Unit {
     /// Calls a second.
     PerSecond,
+    /// Millions a second.
+    MillionPerSecond,
+    /// Seconds.
+    Seconds,
+    /// Millions of bytes.
+    Megabytes,
     /// Milliseconds.
     Milliseconds,
     /// Microseconds.
@@ -35,6 +41,9 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (digits, unit) = match self.unit {
             Unit::PerSecond => (0, "1/s"),
+            Unit::MillionPerSecond => (2, "10^6/s"),
+            Unit::Seconds => (2, "s"),
+            Unit::Megabytes => (0, "MB"),
             Unit::Milliseconds => (3, "ms"),
             Unit::Microseconds => (1, "us"),
             Unit::Ratio => (3, "ratio"),

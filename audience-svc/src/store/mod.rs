@@ -12,6 +12,8 @@ pub(crate) mod members;
 mod migration;
 pub(crate) mod releases;
 pub(crate) mod requests;
+#[cfg(feature = "seeding")]
+pub mod seeding;
 #[cfg(test)]
 mod tests;
 pub(crate) mod uploads;

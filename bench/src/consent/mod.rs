@@ -7,8 +7,7 @@ mod check;
 mod memory;
 mod pgbench;
 mod required;
-mod serve;
-mod stage;
+pub(crate) mod stage;
 mod watch;
 mod writes;
 
@@ -16,8 +15,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::{Result, machine, report::Report, schedule::Arrivals};
-pub use serve::{ServeOptions, serve};
+use crate::{Result, machine, report::Report, required::table, schedule::Arrivals};
 use stage::Stage;
 
 /// How often each side has its turn.
@@ -119,7 +117,7 @@ pub async fn measure(options: &Options) -> Result<Report> {
             writes::measure(options, &redis, &mut report).await?;
         }
     }
-    eprint!("{}", required::table(&report));
+    eprint!("{}", table(&report, &required::REQUIRED));
     Ok(report)
 }
 

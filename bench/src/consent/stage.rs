@@ -45,20 +45,20 @@ enum Kept {
 
 /// The servers that a service needs to keep answers in Redis.
 #[derive(Debug)]
-pub(super) struct Engines {
-    pub(super) postgres: Postgres,
-    pub(super) redis: Redis,
+pub(crate) struct Engines {
+    pub(crate) postgres: Postgres,
+    pub(crate) redis: Redis,
     /// The database.
-    pub(super) url: String,
+    pub(crate) url: String,
 }
 
 /// The service, and everything that it needs.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     pub(super) name: &'static str,
-    pub(super) keys: Keys,
+    pub(crate) keys: Keys,
     pub(super) channel: Channel,
     pub(super) connections: Connections,
-    pub(super) service: Service,
+    pub(crate) service: Service,
     kept: Kept,
     pub(super) policy: Announced,
     /// How many subjects there are.
@@ -67,7 +67,7 @@ pub(super) struct Stage {
 }
 
 /// A subject's id: 16 bytes.
-pub(super) fn id(subject: usize) -> String {
+pub(crate) fn id(subject: usize) -> String {
     format!("subject-{subject:08}")
 }
 
@@ -80,7 +80,7 @@ impl Stage {
     }
 
     /// With answers kept in Redis.
-    pub(super) async fn redis(connections: usize) -> Result<Self> {
+    pub(crate) async fn redis(connections: usize) -> Result<Self> {
         let (postgres, redis) = block_in_place(|| (Postgres::durable(), Redis::start()));
         let url = block_in_place(|| postgres.database());
         let store = format!("url = \"{url}\"");
@@ -100,7 +100,7 @@ impl Stage {
         let keys = Keys::new()?;
         let config = directory.path().join("consent.toml");
         fs::write(&config, text(&keys.jwks_file(), store, cache))?;
-        let program = Program::this()?;
+        let program = Program::this("serve-consent")?;
         let service = block_in_place(|| {
             program.migrate(&config)?;
             Service::start(&program, &config, None)
@@ -122,7 +122,7 @@ impl Stage {
     }
 
     /// Makes more subjects known, until there are so many. Each has agreed to everything.
-    pub(super) async fn seed(&mut self, until: usize) -> Result<()> {
+    pub(crate) async fn seed(&mut self, until: usize) -> Result<()> {
         let calls = (self.subjects..until).map(|subject| {
             let mut client = ConsentServiceClient::new(self.channel.clone());
             let (policy, keys, id) = (&self.policy, &self.keys, id(subject));
@@ -180,7 +180,7 @@ impl Stage {
     }
 
     /// The servers that it needs, if it keeps answers in Redis.
-    pub(super) fn engines(&self) -> Result<&Engines> {
+    pub(crate) fn engines(&self) -> Result<&Engines> {
         match &self.kept {
             Kept::InProcess => Err("there are no other servers".into()),
             Kept::Redis(engines) => Ok(engines),

@@ -100,7 +100,7 @@ impl Options {
     fn mutant_program(&self) -> Result<Program> {
         let Some(path) = self.mutant_binary.clone() else {
             if cfg!(feature = "mutants") {
-                return Program::this();
+                return Program::this("serve-consent");
             }
             return Err(format!("this program has no mutants: {BUILD_MUTANTS}").into());
         };

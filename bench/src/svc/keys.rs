@@ -24,6 +24,7 @@ pub struct Keys {
     directory: TempDir,
     /// The token of an app, as it stands in a call.
     pub app: String,
+    issuer: Issuer,
     app_header: MetadataValue<Ascii>,
     admin_header: MetadataValue<Ascii>,
 }
@@ -34,18 +35,29 @@ impl Keys {
         let directory = tempfile::tempdir()?;
         let issuer = Issuer::generate();
         fs::write(directory.path().join("keys.json"), issuer.jwks())?;
+        fs::write(directory.path().join("key.pem"), issuer.to_pem())?;
         let now = Clock::system().now();
         let token = |role, name| issuer.issue(&Caller::named(role, name), now, TTL);
         let app = token(Role::App, "bench");
         let header = |token: &str| format!("Bearer {token}").parse();
         let (app_header, admin_header) =
             (header(&app)?, header(&token(Role::Admin, "bench-admin"))?);
-        Ok(Self { directory, app, app_header, admin_header })
+        Ok(Self { directory, app, issuer, app_header, admin_header })
     }
 
     /// The file with the key set.
     pub fn jwks_file(&self) -> PathBuf {
         self.directory.path().join("keys.json")
+    }
+
+    /// The file with the private key, with which services show who they are, and its id.
+    pub fn service_key(&self) -> (PathBuf, &str) {
+        (self.directory.path().join("key.pem"), self.issuer.key_id())
+    }
+
+    /// The token of somebody.
+    pub fn token(&self, caller: &Caller) -> String {
+        self.issuer.issue(caller, Clock::system().now(), TTL)
     }
 
     /// A call of an app, which waits no longer than this.

@@ -1,4 +1,4 @@
-//! A process of consent-svc.
+//! A process of a service.
 
 use std::{
     ffi::OsString,
@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use super::Kept;
 use crate::Result;
 
-/// How a consent-svc is started.
+/// How a service is started.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The executable.
@@ -43,10 +44,11 @@ impl Program {
         Ok(Self::at(path))
     }
 
-    /// This program, which is a consent-svc, too: with the allocator and the options of this one.
-    pub fn this() -> Result<Self> {
+    /// This program, which is a service, too, by this command: with the allocator and the options
+    /// of this one.
+    pub fn this(command: &str) -> Result<Self> {
         let path = std::env::current_exe()?;
-        Ok(Self { path, arguments: vec!["serve-consent".into()], mutant: None })
+        Ok(Self { path, arguments: vec![command.into()], mutant: None })
     }
 
     /// The executable at a path.
@@ -76,11 +78,11 @@ impl Program {
         if done.status.success() {
             return Ok(());
         }
-        Err(format!("consent-svc migrate: {}", String::from_utf8_lossy(&done.stderr)).into())
+        Err(format!("migrate: {}", String::from_utf8_lossy(&done.stderr)).into())
     }
 }
 
-/// A running consent-svc. Killed when this is dropped.
+/// A running service. Killed when this is dropped.
 #[derive(Debug)]
 pub struct Service {
     kept: Kept,
@@ -129,6 +131,16 @@ impl Service {
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.kept.has_ended()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(self) -> Result<()> {
+        let asked = Command::new("kill").arg(self.id().to_string()).status()?;
+        let until = Instant::now() + Duration::from_mins(1);
+        while asked.success() && !self.has_ended() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        if self.has_ended() { Ok(()) } else { Err("the service does not end".into()) }
     }
 }
 

@@ -1,10 +1,9 @@
-//! consent-svc as a process of this program, so that it has the same allocator and was built with
-//! the same options as the empty method that it is compared with: `bench serve-consent`.
+//! Services as processes of this program, so that they have the same allocator and were built with
+//! the same options as what they are compared with: `bench serve-consent` and others.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use consent_svc::{ConsentService, config::ConsentConfig};
 use service_kit::{
     boot::{Process, Service},
     clock::Clock,
@@ -13,7 +12,7 @@ use service_kit::{
 
 use crate::Result;
 
-/// What the process is told, as `consent-svc` itself would be.
+/// What the process is told, as the service itself would be.
 #[derive(Debug, Clone, Args)]
 pub struct ServeOptions {
     /// The configuration
@@ -31,14 +30,13 @@ enum Action {
 }
 
 /// Serves until it is killed, or brings the schema up to date.
-pub async fn serve(options: ServeOptions) -> Result<()> {
-    let name = ConsentService::NAME;
-    let config: Config<ConsentConfig> =
-        config::load(name, Some(&options.config), std::env::vars())?;
+pub async fn serve<S: Service>(options: ServeOptions) -> Result<()> {
+    let name = S::NAME;
+    let config: Config<S::Config> = config::load(name, Some(&options.config), std::env::vars())?;
     if options.action == Action::Migrate {
-        return Ok(ConsentService::migrate(&config.service).await?);
+        return Ok(S::migrate(&config.service).await?);
     }
     let process = Process::start(name, &config.telemetry, Clock::system())?;
-    let running = process.serve::<ConsentService>(config).await?;
+    let running = process.serve::<S>(config).await?;
     Ok(process.finish(vec![running]).await?)
 }

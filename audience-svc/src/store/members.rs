@@ -233,7 +233,7 @@ fn list(scope: &BusinessScope, audience_ids: &[&str]) -> Condition {
 }
 
 /// The chunk of an ordinal: its upper 16 bits.
-const fn chunk_of(ordinal: u32) -> u16 {
+pub(super) const fn chunk_of(ordinal: u32) -> u16 {
     let [high, low, ..] = ordinal.to_be_bytes();
     u16::from_be_bytes([high, low])
 }

@@ -8,6 +8,7 @@ mod consent;
 mod crash;
 mod directory;
 mod following;
+mod housekeeping;
 mod matching;
 mod reach;
 mod replicas;

@@ -119,15 +119,6 @@ impl Service {
     ) -> Result<(), Error> {
         let now = self.now();
         let delete = |tx: Tx| async move { audiences::delete(&tx, scope, audience_id, now).await };
-        self.store.once_locking(request, now, delete).await?;
-        self.follow_lists().await;
-        Ok(())
-    }
-
-    /// After a list was changed: the memory follows at once here, and soon elsewhere.
-    pub(crate) async fn follow_lists(&self) {
-        if let Err(error) = self.lists.catch_up().await {
-            tracing::warn!(%error, "the changes of lists cannot be read");
-        }
+        self.store.once_locking(request, now, delete).await
     }
 }

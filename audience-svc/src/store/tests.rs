@@ -5,6 +5,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use identifiers::{MatchKey, Profile};
@@ -164,7 +168,7 @@ async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
         }
         for day in [3, 4] {
             let people = RoaringBitmap::from([1, 70_000]);
-            members::add(&tx, scope, "aud", &people, 0, day).await?;
+            members::add(&tx, scope, "aud", &people, 0, day, 70_000).await?;
         }
         Ok(())
     };
@@ -192,13 +196,53 @@ async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
     assert_eq!(state(late).await, (UploadState::Open, 5));
 
     assert_eq!(members::drop_ended(db, 3).await.unwrap(), 2);
-    let (chunk, left) = members::next_chunk(db, scope, &["aud"], 1, 3).await.unwrap().unwrap();
-    assert_eq!((chunk, left["aud"].iter().collect::<Vec<_>>()), (1, vec![70_000]));
+    let left = members::of_span(db, scope, &["aud"], 0, 3).await.unwrap();
+    let left = left.values().map(|chunk| chunk["aud"].iter().collect::<Vec<_>>());
+    assert_eq!(left.collect::<Vec<_>>(), [vec![1], vec![70_000]]);
 
     assert_eq!(store.forget_requests(at(5)).await.unwrap(), 0);
     assert_eq!(store.answered(&request).await.unwrap(), Some(()));
     assert_eq!(store.forget_requests(at(6)).await.unwrap(), 1);
     assert_eq!(store.answered::<()>(&request).await.unwrap(), None);
+}
+
+/// What is done for a list depends on how large the directory is, not on who is in the list.
+async fn as_many_statements_are_done_whoever_matched(mut store: Store) {
+    let statements = Arc::new(AtomicUsize::new(0));
+    let counted = statements.clone();
+    store.db.set_metric_callback(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let (store, scope) = (&store, &scope());
+    // 62 chunks, some people in the first ones, in the middle and in the last.
+    let last = 62 << 16;
+    let nobody = RoaringBitmap::new();
+    let some: RoaringBitmap = [1, 70_000, 1 << 21, 45 << 16, last].into();
+    let everybody: RoaringBitmap = (0..=last).step_by(100).collect();
+    let mut done = BTreeSet::new();
+    for people in [&nobody, &some, &everybody] {
+        statements.store(0, Ordering::Relaxed);
+        for _ in 0..2 {
+            let change = |tx: Tx| async move {
+                let added = members::add(&tx, scope, "aud", people, 1, 5, last).await?;
+                let removed = members::remove(&tx, scope, "aud", people, 1, 5, last).await?;
+                assert_eq!(added, removed);
+                members::add(&tx, scope, "aud", people, 2, 5, last).await
+            };
+            store.locking("change", change).await.unwrap();
+            let mut found = RoaringBitmap::new();
+            for span in members::spans(last) {
+                let all = members::of_span(store.reads(), scope, &["aud"], span, 4).await.unwrap();
+                found.extend(all.values().flat_map(|chunk| &chunk["aud"]));
+            }
+            assert_eq!(&found, people);
+        }
+        let clear = |tx: Tx| async move { members::clear(&tx, scope, "aud").await };
+        store.locking("clear", clear).await.unwrap();
+        done.insert(statements.load(Ordering::Relaxed));
+    }
+    // Twice two for each of three changes, and two to read, all of it twice; two to clear.
+    assert_eq!(done, BTreeSet::from([30]));
 }
 
 async fn releases_go_with_their_lists(store: Store) {
@@ -279,6 +323,7 @@ macro_rules! on_both_stores {
 }
 
 on_both_stores!(
+    as_many_statements_are_done_whoever_matched,
     releases_go_with_their_lists,
     the_directory_forgets,
     whoever_lapses_is_counted_no_more,

@@ -13,6 +13,7 @@ mod matching;
 mod reach;
 mod replicas;
 mod serving;
+mod timing;
 mod transparency;
 mod uploads;
 mod usage;

@@ -109,6 +109,16 @@ impl World {
 
     /// With or without noise in the figures of usage.
     pub(crate) async fn start_with(engine: Engine, noise: bool, consents: Consents) -> Self {
+        let clock = Clock::manual(UnixMillis::new(1_800_000_000_000));
+        Self::start_by(clock, engine, noise, consents).await
+    }
+
+    pub(crate) async fn start_by(
+        clock: Clock,
+        engine: Engine,
+        noise: bool,
+        consents: Consents,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", directory.path().join("store.db").display()),
@@ -116,7 +126,6 @@ impl World {
                 tokio::task::spawn_blocking(|| Postgres::shared().database()).await.unwrap()
             }
         };
-        let clock = Clock::manual(UnixMillis::new(1_800_000_000_000));
         let keys = TestKeys::new();
         let consent = consents.serve().await;
         let mut config = Config::new(AudienceConfig {

@@ -106,12 +106,6 @@ fn directory() -> Vec<TableCreateStatement> {
             .primary_key(&mut key(&["id"]))
             .to_owned(),
         Table::create()
-            .table("erasure")
-            .col(string("subject_id"))
-            .col(big_integer("after_change"))
-            .primary_key(&mut key(&["subject_id"]))
-            .to_owned(),
-        Table::create()
             .table("feed_position")
             .col(integer("id"))
             .col(blob("cursor"))

@@ -139,16 +139,16 @@ impl Service {
         let mut audience = audiences::lock(tx, scope, &upload.audience_id).await?;
         let list = &*audience.audience_id;
         let (today, until) = (day_of(now), audience.lifetime.ends(now));
-        let last = directory::last_ordinal(&**tx).await?;
+        let highest = directory::last_ordinal(&**tx).await?;
         let mut chunks = match upload.mode {
             UploadMode::Remove => {
-                members::remove(tx, scope, list, people, today, until, last).await?
+                members::remove(tx, scope, list, people, today, until, highest).await?
             }
             UploadMode::Replace => members::clear(tx, scope, list).await?,
             UploadMode::Add => BTreeSet::new(),
         };
         if upload.mode != UploadMode::Remove {
-            chunks.append(&mut members::add(tx, scope, list, people, today, until, last).await?);
+            chunks.append(&mut members::add(tx, scope, list, people, today, until, highest).await?);
         }
         audience.last_upload = upload.counts.clone();
         audience.updated_at = now;

@@ -41,15 +41,16 @@ mod tests {
 
     #[tokio::test]
     async fn quick_and_slow_work_is_answered_at_the_same_time() {
-        let step = Duration::from_millis(250);
-        for taken in [1, 100, 249].map(Duration::from_millis) {
+        let millis = Duration::from_millis;
+        for taken in [1, 100, 249] {
             let clock = Clock::manual(UnixMillis::new(0));
-            let mut answer = Box::pin(on_grid(&clock, |_| step, async { clock.advance(taken) }));
-            assert!(poll!(&mut answer).is_pending(), "{taken:?}");
-            clock.advance(step - taken - Duration::from_millis(1));
-            assert!(poll!(&mut answer).is_pending(), "{taken:?}");
-            clock.advance(Duration::from_millis(1));
-            assert!(poll!(&mut answer).is_ready(), "{taken:?}");
+            let work = async { clock.advance(millis(taken)) };
+            let mut answer = Box::pin(on_grid(&clock, |()| millis(250), work));
+            assert!(poll!(&mut answer).is_pending(), "{taken} ms");
+            clock.advance(millis(249 - taken));
+            assert!(poll!(&mut answer).is_pending(), "{taken} ms");
+            clock.advance(millis(1));
+            assert!(poll!(&mut answer).is_ready(), "{taken} ms");
         }
     }
 }

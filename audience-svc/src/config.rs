@@ -111,7 +111,8 @@ pub struct DirectoryConfig {
     /// upload stream looks once at its beginning too. Default 200 ms.
     pub poll_interval: Span,
     /// How long changes are kept for indexes to follow. A replica that falls behind further than
-    /// that loads everything anew. Default 10 min.
+    /// that loads everything anew. An erasure is acknowledged after as long, when the keys are out of
+    /// them too. Default 10 min.
     pub change_retention: Span,
 }
 

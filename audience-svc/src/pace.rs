@@ -1,6 +1,6 @@
 //! Holding answers back that would tell by their time who matched.
 //!
-//! Applying an upload and counting an expression take the same number of statements whoever
+//! Applying an upload, deleting a list and counting an expression take the same number of statements whoever
 //! matched (`store::members`), but not the same time: bitmaps with many people are longer to read,
 //! to work with and to write. So the answer is given at the next point of a grid that depends only
 //! on what the business sent (`domain::pace`), and so are refusals.

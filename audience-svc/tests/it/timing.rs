@@ -49,7 +49,12 @@ async fn commits_and_estimates_are_held_back_whoever_matches() {
         let [commit, reach] = timed(&callers, &rows).await;
         assert!(commit >= COMMIT && reach >= REACH, "{rows:?}: {commit:?}, {reach:?}");
     }
-    // What was refused, too.
+    // What was deleted or refused, too.
+    let audience_id = callers.create_audience().await;
+    let delete = wire::DeleteAudienceRequest { request_id: fresh("delete"), audience_id };
+    let began = Instant::now();
+    callers.shop().delete_audience(delete).await.unwrap();
+    assert!(began.elapsed() >= COMMIT);
     let began = Instant::now();
     callers.commit("upl-nobodys", 1).await.unwrap_err();
     assert!(began.elapsed() >= COMMIT);

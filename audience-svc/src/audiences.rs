@@ -1,8 +1,9 @@
 //! Making, changing and deleting audiences.
 
 use crate::{
-    domain::{Audience, BusinessScope, CustomerSource, Lifetime, RowCounts},
+    domain::{Audience, BusinessScope, CustomerSource, Lifetime, RowCounts, commit_step},
     error::Error,
+    pace::on_grid,
     service::{Service, new_id},
     store::{
         RequestKey, Tx,
@@ -110,7 +111,8 @@ impl Service {
         self.store.once(request, now, update).await
     }
 
-    /// Ends an audience, its memberships and its uploads.
+    /// Ends an audience, its memberships and its uploads; answered at a point of a grid, as a commit
+    /// is, so that its time does not tell how many they were.
     pub(crate) async fn delete_audience(
         &self,
         scope: &BusinessScope,
@@ -119,15 +121,7 @@ impl Service {
     ) -> Result<(), Error> {
         let now = self.now();
         let delete = |tx: Tx| async move { audiences::delete(&tx, scope, audience_id, now).await };
-        self.store.once_locking(request, now, delete).await?;
-        self.follow_lists().await;
-        Ok(())
-    }
-
-    /// After a list was changed: the memory follows at once here, and soon elsewhere.
-    pub(crate) async fn follow_lists(&self) {
-        if let Err(error) = self.lists.catch_up().await {
-            tracing::warn!(%error, "the changes of lists cannot be read");
-        }
+        let deleted = self.store.once_locking(request, now, delete);
+        on_grid(&self.clock, |_| commit_step(0), deleted).await
     }
 }

@@ -8,12 +8,13 @@ use service_kit::clock::UnixMillis;
 
 use crate::{
     domain::{
-        Audience, Batches, BusinessScope, Expression, Upload, UploadMode, UploadState, day_of,
-        read_record,
+        Audience, Batches, BusinessScope, Expression, Upload, UploadMode, UploadState, commit_step,
+        day_of, read_record,
     },
     error::Error,
+    pace::on_grid,
     service::Service,
-    store::{RequestKey, Tx, audiences, members, uploads},
+    store::{RequestKey, Tx, audiences, directory, members, uploads},
     upload::MAX_MISSING,
 };
 
@@ -27,8 +28,25 @@ pub(crate) struct Committed {
 }
 
 impl Service {
-    /// Applies an upload that has exactly `batch_count` batches.
+    /// Applies an upload that has exactly `batch_count` batches; answered at a point of a grid, so
+    /// that its time tells nothing. Lists in memory follow afterwards: whoever looks somebody up
+    /// asks first whether they have.
     pub(crate) async fn commit_upload(
+        &self,
+        scope: &BusinessScope,
+        request: &RequestKey,
+        upload_id: &str,
+        batch_count: u32,
+    ) -> Result<Committed, Error> {
+        // An upload that was refused is answered as one without rows.
+        let rows = |done: &Result<Committed, Error>| {
+            done.as_ref().map_or(0, |done| done.upload.counts.received)
+        };
+        let committed = self.commit_at_once(scope, request, upload_id, batch_count);
+        on_grid(&self.clock, |done| commit_step(rows(done)), committed).await
+    }
+
+    async fn commit_at_once(
         &self,
         scope: &BusinessScope,
         request: &RequestKey,
@@ -54,7 +72,6 @@ impl Service {
         if !done.sized {
             self.release_size(scope, request, &mut done).await;
         }
-        self.follow_lists().await;
         Ok(done)
     }
 
@@ -122,13 +139,16 @@ impl Service {
         let mut audience = audiences::lock(tx, scope, &upload.audience_id).await?;
         let list = &*audience.audience_id;
         let (today, until) = (day_of(now), audience.lifetime.ends(now));
+        let highest = directory::last_ordinal(&**tx).await?;
         let mut chunks = match upload.mode {
-            UploadMode::Remove => members::remove(tx, scope, list, people).await?,
+            UploadMode::Remove => {
+                members::remove(tx, scope, list, people, today, until, highest).await?
+            }
             UploadMode::Replace => members::clear(tx, scope, list).await?,
             UploadMode::Add => BTreeSet::new(),
         };
         if upload.mode != UploadMode::Remove {
-            chunks.append(&mut members::add(tx, scope, list, people, today, until).await?);
+            chunks.append(&mut members::add(tx, scope, list, people, today, until, highest).await?);
         }
         audience.last_upload = upload.counts.clone();
         audience.updated_at = now;

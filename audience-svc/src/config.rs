@@ -111,14 +111,15 @@ pub struct DirectoryConfig {
     /// upload stream looks once at its beginning too. Default 200 ms.
     pub poll_interval: Span,
     /// How long changes are kept for indexes to follow. A replica that falls behind further than
-    /// that loads everything anew. Default 10 min.
+    /// that loads everything anew. An erasure is acknowledged after as long, when the keys are out of
+    /// them too. Default 10 min.
     pub change_retention: Span,
     /// The file in which a replica keeps its index for its next start, which then reads from the
     /// database only what changed since; each replica has its own. What is in it leads to nobody
     /// without the database and the secret. None by default: each start reads everybody.
     pub snapshot: Option<PathBuf>,
-    /// How often it is written, beside once at the end. Longer than `change_retention`, a process
-    /// that was killed reads everybody. Default 5 min.
+    /// How often it is written, beside once at the end: more often than `change_retention`, so that
+    /// nobody is in it any more whose erasure was acknowledged. Default 5 min.
     pub snapshot_interval: Span,
 }
 

@@ -3,7 +3,8 @@
 use futures::try_join;
 use proto::consent::v1::{
     AcknowledgeErasureRequest, BatchCheckRequest, BatchCheckResponse, ChangeEvent, CheckRequest,
-    GetConsentRequest, Outcome, WatchChangesRequest, consent_service_client::ConsentServiceClient,
+    DecisionReason, EventKind, GetConsentRequest, Outcome, WatchChangesRequest,
+    consent_service_client::ConsentServiceClient,
 };
 use service_kit::{
     boot::BootError,
@@ -40,6 +41,8 @@ pub(crate) struct Heard {
     pub(crate) agreed: Agreed,
     /// Of usage metrics.
     pub(crate) counted: AgreedToCount,
+    /// Nothing is to be kept of them anywhere.
+    pub(crate) erased: bool,
 }
 
 /// consent-svc.
@@ -63,15 +66,7 @@ impl Consent {
             self.batch(&self.purposes.transfer, subject_ids.clone(), true),
             self.batch(&self.purposes.ads, subject_ids, true),
         )?;
-        let revisions = transfer.revisions.iter().zip(&ads.revisions);
-        let agreed = untils(&transfer).zip(untils(&ads)).zip(revisions);
-        // Answered one after the other, perhaps: no more is claimed than both have seen.
-        Ok(agreed
-            .map(|((transfer, ads), (one, other))| {
-                let revision = *one.min(other);
-                Agreed { transfer, ads, revision }
-            })
-            .collect())
+        Ok(agreed(&transfer, &ads).collect())
     }
 
     /// Whether each of the subjects may be counted in usage metrics, now.
@@ -86,16 +81,29 @@ impl Consent {
         subject_ids: Vec<String>,
     ) -> Result<Vec<AgreedToCount>, Error> {
         let usage = self.batch(&self.purposes.usage, subject_ids, true).await?;
-        let agreed = untils(&usage).zip(&usage.revisions);
-        Ok(agreed.map(|(until, revision)| AgreedToCount { until, revision: *revision }).collect())
+        Ok(agreed_to_count(&usage).collect())
     }
 
     /// All that matters here of each of the subjects.
     pub(crate) async fn heard(&self, subject_ids: Vec<String>) -> Result<Vec<Heard>, Error> {
-        let (agreed, counted) =
-            try_join!(self.agreed(subject_ids.clone()), self.agreed_to_count(subject_ids))?;
-        let both = agreed.into_iter().zip(counted);
-        Ok(both.map(|(agreed, counted)| Heard { agreed, counted }).collect())
+        let (transfer, ads, usage) = try_join!(
+            self.batch(&self.purposes.transfer, subject_ids.clone(), true),
+            self.batch(&self.purposes.ads, subject_ids.clone(), true),
+            self.batch(&self.purposes.usage, subject_ids, true),
+        )?;
+        let erased = transfer.reasons.iter().map(|reason| is_erased(*reason));
+        let all = agreed(&transfer, &ads).zip(agreed_to_count(&usage)).zip(erased);
+        Ok(all.map(|((agreed, counted), erased)| Heard { agreed, counted, erased }).collect())
+    }
+
+    /// Whether the subject was erased, for good.
+    pub(crate) async fn is_erased(&self, subject_id: &str) -> Result<bool, Error> {
+        let request = CheckRequest {
+            subject_id: subject_id.to_owned(),
+            purpose_id: self.purposes.transfer.clone(),
+        };
+        let answer = self.client.clone().check(request).await.map_err(|status| failed(&status))?;
+        Ok(is_erased(answer.into_inner().reason))
     }
 
     /// Whether the subject may be shown ads by lists, now.
@@ -155,7 +163,8 @@ impl Consent {
         let revision = event.revision;
         let (transfer, ads) = (until(&self.purposes.transfer)?, until(&self.purposes.ads)?);
         let counted = AgreedToCount { until: until(&self.purposes.usage)?, revision };
-        Ok(Heard { agreed: Agreed { transfer, ads, revision }, counted })
+        let erased = event.kind() == EventKind::Erased;
+        Ok(Heard { agreed: Agreed { transfer, ads, revision }, counted, erased })
     }
 
     /// Says that everything about a subject is erased here.
@@ -185,6 +194,7 @@ impl Consent {
         let answer = answer.map_err(|status| failed(&status))?.into_inner();
         let details = if with_details { asked } else { 0 };
         let complete = answer.outcomes.len() == asked
+            && answer.reasons.len() >= details
             && answer.revisions.len() == details
             && answer.valid_until_ms.len() == details;
         complete.then_some(answer).ok_or(Error::Internal("consent-svc left out an answer"))
@@ -197,6 +207,29 @@ fn untils(answer: &BatchCheckResponse) -> impl Iterator<Item = Until> {
         let end = (*until != 0).then_some(UnixMillis::new(*until));
         if is_granted(*outcome) { Until::new(end) } else { Until::OVER }
     })
+}
+
+/// What each of the subjects has agreed to.
+fn agreed<'a>(
+    transfer: &'a BatchCheckResponse,
+    ads: &'a BatchCheckResponse,
+) -> impl Iterator<Item = Agreed> + 'a {
+    let revisions = transfer.revisions.iter().zip(&ads.revisions);
+    // Answered one after the other, perhaps: no more is claimed than both have seen.
+    untils(transfer).zip(untils(ads)).zip(revisions).map(|((transfer, ads), (one, other))| Agreed {
+        transfer,
+        ads,
+        revision: *one.min(other),
+    })
+}
+
+fn agreed_to_count(usage: &BatchCheckResponse) -> impl Iterator<Item = AgreedToCount> {
+    let agreed = untils(usage).zip(&usage.revisions);
+    agreed.map(|(until, revision)| AgreedToCount { until, revision: *revision })
+}
+
+fn is_erased(reason: i32) -> bool {
+    reason == DecisionReason::Erased as i32
 }
 
 /// Whatever is not a plain yes is a no.

@@ -60,6 +60,9 @@ pub enum Error {
         /// When it was asked for.
         now: UnixMillis,
     },
+    /// The subject was erased: nothing is stored of it again.
+    #[error("the subject was erased")]
+    SubjectErased,
     /// The expression means nothing.
     #[error(transparent)]
     Expression(#[from] ExpressionInvalid),
@@ -144,6 +147,7 @@ impl From<Error> for Status {
                 details.add_bad_request_violation("expression", text.clone());
                 status::with_details(Reason::ExpressionInvalid, text, details)
             }
+            Error::SubjectErased => status::status(Reason::SubjectErased, text),
             Error::RequestIdReused => status::status(Reason::RequestIdReused, text),
             Error::Consent(status) => *status,
             Error::ConsentTimeout | Error::FeedEnded => {

@@ -7,7 +7,7 @@ use crate::{
     domain::date,
     error::Error,
     service::Service,
-    store::{departures, directory},
+    store::{departures, directory, usage},
 };
 
 impl Service {
@@ -30,6 +30,10 @@ impl Service {
         for (business_id, at) in departures::of_subject(db, subject_id).await? {
             let fields = [("business_id", business_id)];
             records.push(record("audience.departure", Some(at), &fields));
+        }
+        for (app_id, day) in usage::days_of(db, subject_id).await? {
+            let fields = [("app_id", app_id), ("day", date(day.number()))];
+            records.push(record("audience.activity", None, &fields));
         }
         Ok(records)
     }

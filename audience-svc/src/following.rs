@@ -7,16 +7,17 @@
 //! stands back.
 //!
 //! Where the feed cannot say who is concerned (a policy has changed, or steps were missed), the
-//! whole directory is swept, and then all who are counted: everybody is asked about again, page by
-//! page, between the steps. The same happens once a day, so that nothing that went wrong stays so.
+//! whole directory is swept, then all who are counted, then all who have left a business: everybody is
+//! asked about again, page by page, between the steps. The same happens once a day, so that nothing
+//! that went wrong stays so. A sweep finds erasures too.
+//!
+//! An erasure is acknowledged when nothing of the person is left: not before the changes of the
+//! directory that may name the person's keys are pruned. Replicas and snapshots rely on that log
+//! for as long as it is kept, so that keys cannot be taken out of it earlier.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use proto::{
-    consent::v1::{EventKind, WatchChangesResponse},
-    errors::v1::Reason,
-    status,
-};
+use proto::{consent::v1::WatchChangesResponse, errors::v1::Reason, status};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -32,6 +33,7 @@ use crate::{
     store::{
         Tx, departures,
         directory::{self, Entry},
+        erasures,
         feed::{self, Position},
         requests, usage,
     },
@@ -58,6 +60,11 @@ const SWEEP_EVERY: Duration = Duration::from_hours(24);
 /// Stands before the subject in the position of a sweep that is past the directory, among those who
 /// are counted. No subject's id has it.
 const COUNTED: &str = "/";
+/// The same, past those who are counted, among those who have left a business.
+const LEFT: &str = "+";
+
+/// Of how many erasures consent-svc is told before it is looked whether there are more.
+const TOLD: u64 = 1_000;
 
 /// The steps of the feed.
 pub(crate) type Steps = Streaming<WatchChangesResponse>;
@@ -100,12 +107,13 @@ impl Following {
 enum Held {
     InDirectory(String, Agreed),
     Counted(String, AgreedToCount),
+    Left(String),
 }
 
 impl Held {
     fn subject_id(&self) -> &str {
-        let (Self::InDirectory(subject_id, _) | Self::Counted(subject_id, _)) = self;
-        subject_id
+        let (Self::InDirectory(id, _) | Self::Counted(id, _) | Self::Left(id)) = self;
+        id
     }
 
     /// Where a sweep goes on after them.
@@ -113,14 +121,17 @@ impl Held {
         match self {
             Self::InDirectory(subject_id, _) => subject_id.clone(),
             Self::Counted(subject_id, _) => format!("{COUNTED}{subject_id}"),
+            Self::Left(subject_id) => format!("{LEFT}{subject_id}"),
         }
     }
 
     fn differs(&self, heard: &Heard) -> bool {
-        match self {
+        let changed = match self {
             Self::InDirectory(_, agreed) => *agreed != heard.agreed,
             Self::Counted(_, agreed) => *agreed != heard.counted,
-        }
+            Self::Left(_) => false,
+        };
+        changed || heard.erased
     }
 }
 
@@ -215,16 +226,17 @@ impl Service {
         step: WatchChangesResponse,
     ) -> Result<Option<Position>, Error> {
         let WatchChangesResponse { cursor, events, .. } = step;
-        let (mut people, mut erased, mut policies) = (BTreeMap::new(), Vec::new(), false);
+        let (mut people, mut policies) = (BTreeMap::new(), false);
+        let mut erased = Vec::new();
         for event in events {
             if event.subject_id.is_empty() {
                 policies = true;
                 continue;
             }
-            if event.kind() == EventKind::Erased {
+            let heard = self.consent.told(&event)?;
+            if heard.erased {
                 erased.push(event.subject_id.clone());
             }
-            let heard = self.consent.told(&event)?;
             people.insert(event.subject_id, heard);
         }
         let (people, erased, cursor) = (&people, &erased, &cursor);
@@ -235,38 +247,48 @@ impl Service {
             if policies {
                 self.wait_for_registrations(&tx).await?;
             }
-            departures::forget(&tx, erased).await?;
-            for subject_id in erased {
-                requests::forget_of(&*tx, subject_id).await?;
-            }
+            forget(&tx, erased).await?;
             if feed::lock(&tx).await?.cursor != at.cursor {
                 return Ok(None);
             }
             if policies {
                 feed::begin_sweep(&tx).await?;
             }
-            if erased.is_empty() {
-                feed::advance(&*tx, cursor).await?;
-            }
+            feed::advance(&*tx, cursor).await?;
             feed::position(&*tx).await.map(Some)
         };
         let settled = self.store.locking("follow_feed", settle).await?;
         if !people.is_empty() {
             self.directory.catch_up().await?;
         }
-        if settled.is_none() || erased.is_empty() {
-            if settled.is_some() {
-                self.following.heard();
+        if settled.is_some() {
+            self.following.heard();
+        }
+        if !erased.is_empty() {
+            self.try_acknowledging().await;
+        }
+        Ok(settled)
+    }
+
+    /// Tells consent-svc of the erasures that are done: nothing of the person is left here.
+    pub(crate) async fn acknowledge_erasures(&self) -> Result<(), Error> {
+        loop {
+            let done = erasures::done(self.store.reads(), TOLD).await?;
+            if done.is_empty() {
+                return Ok(());
             }
-            return Ok(settled);
+            for subject_id in done {
+                self.consent.acknowledge_erasure(&subject_id).await?;
+                erasures::told(self.store.reads(), &subject_id).await?;
+            }
         }
-        // Before the position moves on, so that none is forgotten.
-        for subject_id in erased {
-            self.consent.acknowledge_erasure(subject_id).await?;
+    }
+
+    /// The same, where others go on if it fails: the housekeeping tries again.
+    async fn try_acknowledging(&self) {
+        if let Err(error) = self.acknowledge_erasures().await {
+            tracing::warn!(%error, "erasures could not be acknowledged");
         }
-        feed::advance(self.store.reads(), cursor).await?;
-        self.following.heard();
-        feed::position(self.store.reads()).await.map(Some)
     }
 
     /// Waits until those are stored who are being registered, and lets nobody else register until
@@ -298,17 +320,23 @@ impl Service {
             let page = usage::page_of(db, after, PAGE).await?.into_iter();
             return Ok(page.map(|one| Held::Counted(one.subject_id, one.agreed)).collect());
         }
+        if let Some(after) = after.strip_prefix(LEFT) {
+            let page = departures::page_of(db, after, PAGE).await?.into_iter();
+            return Ok(page.map(Held::Left).collect());
+        }
         let page = directory::page_of(db, after, PAGE).await?.into_iter();
         Ok(page.map(|one| Held::InDirectory(one.subject_id, one.found.agreed)).collect())
     }
 
-    /// Asks about a page of the directory, or of those who are counted, again.
+    /// Asks about a page of the directory, of those who are counted, or of those who have left a
+    /// business, again.
     async fn sweep(&self, at: &Position) -> Result<Option<Position>, Error> {
         let after = at.sweep.clone().unwrap_or_default();
         let page = self.page(&after).await?;
         let next = match page.last() {
             Some(last) => last.position(),
-            None if after.starts_with(COUNTED) => String::new(),
+            None if after.starts_with(LEFT) => String::new(),
+            None if after.starts_with(COUNTED) => LEFT.to_owned(),
             None => COUNTED.to_owned(),
         };
         let ids = page.iter().map(|one| one.subject_id().to_owned()).collect();
@@ -317,13 +345,16 @@ impl Service {
         let differs = page.iter().zip(answers).filter(|(one, heard)| one.differs(heard));
         let people = differs.map(|(one, heard)| (one.subject_id().to_owned(), heard));
         let people: BTreeMap<String, Heard> = people.collect();
-        let (people, next) = (&people, &next);
+        let erased = people.iter().filter(|(_, heard)| heard.erased);
+        let erased: Vec<String> = erased.map(|(subject_id, _)| subject_id.clone()).collect();
+        let (people, erased, next) = (&people, &erased, &next);
         let settle = |tx: Tx| async move {
             self.wait_for_registrations(&tx).await?;
             let now = feed::lock(&tx).await?;
             // Asked for again meanwhile: what was heard may be older than that.
             if (now.sweeps, &now.sweep) == (at.sweeps, &at.sweep) {
                 self.hear(&tx, people).await?;
+                forget(&tx, erased).await?;
                 if next.is_empty() {
                     feed::swept(&*tx, self.now()).await?;
                 } else {
@@ -334,8 +365,21 @@ impl Service {
         };
         let position = self.store.locking("sweep_directory", settle).await?;
         self.directory.catch_up().await?;
+        if !erased.is_empty() {
+            self.try_acknowledging().await;
+        }
         Ok((position.cursor == at.cursor).then_some(position))
     }
+}
+
+/// Forgets what is kept of people who were erased, beside what they agreed to, and notes that
+/// consent-svc is to be told of it.
+async fn forget(tx: &Tx, erased: &[String]) -> Result<(), Error> {
+    departures::forget(tx, erased).await?;
+    for subject_id in erased {
+        requests::forget_of(&**tx, subject_id).await?;
+    }
+    erasures::put(tx, erased).await
 }
 
 fn missed(status: Status) -> Result<Ended, Error> {

@@ -19,8 +19,8 @@ use crate::{
 /// How many rows are cleared away in one transaction.
 const SOME: u64 = 1_000;
 
-/// How many uploads, which have large batches.
-const SOME_UPLOADS: u64 = 10;
+/// How many batches of uploads, of 40 KB each.
+const SOME_BATCHES: u64 = 1_000;
 
 impl Service {
     /// Clears away, now and then, until `shutdown`.
@@ -31,12 +31,33 @@ impl Service {
                 () = self.untidy.notified() => {}
                 () = shutdown.cancelled() => return,
             }
-            if let Err(error) = self.tidy().await {
-                tracing::warn!(%error, "what has ended could not be cleared away");
+            self.tidy().await;
+        }
+    }
+
+    /// Tries every step, whichever of them fail.
+    async fn tidy(&self) {
+        let now = self.now();
+        let forgotten = now.minus(self.config.request_retention.get());
+        let db = self.store.reads();
+        report("subjects whose consent has run out", self.expire_subjects(now).await);
+        report("uploads to which nothing came", self.expire_uploads(now).await);
+        report("memberships that have ended", members::drop_ended(db, day_of(now)).await);
+        report("old changes", self.prune_changes(now).await);
+        // After it: that is what they wait for.
+        report("erasures to be acknowledged", self.acknowledge_erasures().await);
+        report("old requests", self.store.forget_requests(forgotten).await);
+        report("uploads of long ago", uploads::forget(db, forgotten).await);
+        report("figures of usage to be drawn", self.draw_figures().await);
+    }
+
+    async fn expire_subjects(&self, now: UnixMillis) -> Result<(), Error> {
+        loop {
+            let ended = directory::expired(self.store.reads(), now, SOME).await?;
+            if ended.is_empty() {
+                return Ok(());
             }
-            if let Err(error) = self.draw_figures().await {
-                tracing::warn!(%error, "the figures of usage could not be drawn");
-            }
+            self.remove_expired(&ended, now).await?;
         }
     }
 
@@ -53,26 +74,24 @@ impl Service {
         self.store.locking("remove_expired", remove).await
     }
 
-    async fn tidy(&self) -> Result<(), Error> {
-        let now = self.now();
-        loop {
-            let ended = directory::expired(self.store.reads(), now, SOME).await?;
-            if ended.is_empty() {
-                break;
-            }
-            self.remove_expired(&ended, now).await?;
-        }
-        let expire = |tx: Tx| async move { uploads::expire(&tx, now, SOME_UPLOADS).await };
-        while self.store.locking("expire_uploads", expire).await? > 0 {}
-        members::drop_ended(self.store.reads(), day_of(now)).await?;
+    async fn expire_uploads(&self, now: UnixMillis) -> Result<(), Error> {
+        let expire = |tx: Tx| async move { uploads::expire(&tx, now, SOME_BATCHES).await };
+        while self.store.locking("expire_uploads", expire).await? {}
+        Ok(())
+    }
+
+    async fn prune_changes(&self, now: UnixMillis) -> Result<(), Error> {
         let old = now.minus(self.config.directory.change_retention.get());
+        let prune = |tx: Tx| async move { list_changes::prune(&tx, old).await };
+        let lists = self.store.locking("prune_list_changes", prune).await;
         let prune = |tx: Tx| async move { directory::prune_changes(&tx, old).await };
         self.store.locking("prune_changes", prune).await?;
-        let prune = |tx: Tx| async move { list_changes::prune(&tx, old).await };
-        self.store.locking("prune_list_changes", prune).await?;
-        let forgotten = now.minus(self.config.request_retention.get());
-        self.store.forget_requests(forgotten).await?;
-        uploads::forget(self.store.reads(), forgotten).await?;
-        Ok(())
+        lists
+    }
+}
+
+fn report<T>(what: &str, done: Result<T, Error>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, what, "the housekeeping could not see to it");
     }
 }

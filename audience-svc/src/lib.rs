@@ -20,6 +20,7 @@ mod housekeeping;
 pub mod index;
 mod lists;
 pub mod membership;
+mod pace;
 mod reach;
 mod register;
 mod seal;

@@ -10,11 +10,12 @@ use service_kit::store::StoreError;
 
 use crate::{
     config::ReleaseConfig,
-    domain::{Budget, BusinessScope, Expression, MaskedCount, Noise, Released, day_of},
+    domain::{Budget, BusinessScope, Expression, MaskedCount, Noise, Released, day_of, reach_step},
     error::Error,
+    pace::on_grid,
     service::Service,
     store::{
-        Database, RequestKey, Tx, audiences, departures, members,
+        Database, RequestKey, Tx, audiences, departures, directory, members,
         releases::{self, Spent},
     },
 };
@@ -37,18 +38,23 @@ impl Releaser {
 }
 
 impl Service {
-    /// The released size of an expression over the business's own audiences.
+    /// The released size of an expression over the business's own audiences; at a point of a grid,
+    /// so that its time tells nothing.
     pub(crate) async fn estimate_reach(
         &self,
         scope: &BusinessScope,
         request: &RequestKey,
         expression: &Expression,
     ) -> Result<Released, Error> {
-        if let Some(answer) = self.store.answered(request).await? {
-            return Ok(answer);
-        }
-        let released = self.released(scope, expression).await?;
-        self.store.once(request, self.now(), |_: Tx| async move { Ok(released) }).await
+        let step = reach_step(expression.audiences()?.len());
+        let answer = async {
+            if let Some(answer) = self.store.answered(request).await? {
+                return Ok(answer);
+            }
+            let released = self.released(scope, expression).await?;
+            self.store.once(request, self.now(), |_: Tx| async move { Ok(released) }).await
+        };
+        on_grid(&self.clock, |_| step, answer).await
     }
 
     /// The release of an expression: the one that is kept, or else a fresh one, which is kept.
@@ -77,7 +83,6 @@ impl Service {
                         audiences::keep_size(&tx, scope, audience, now).await
                     };
                     self.store.locking("keep_size", keep).await?;
-                    self.follow_lists().await;
                 }
             }
             return Ok(released);
@@ -149,13 +154,13 @@ impl Service {
         let countable = self.directory.countable();
         let left = departures::of_business(db, scope).await?;
         let mut count = MaskedCount::of(expression);
-        let mut from = 0;
-        while let Some((chunk, members)) =
-            members::next_chunk(db, scope, &named, from, today).await?
-        {
-            let people = expression.evaluate(&members) - &left;
-            count.add(people.intersection_len(&countable));
-            from = chunk + 1;
+        // As many statements as the directory needs, whoever is in these lists.
+        for span in members::spans(directory::last_ordinal(db).await?) {
+            let chunks = members::of_span(db, scope, &named, span, today).await?;
+            for members in chunks.values() {
+                let people = expression.evaluate(members) - &left;
+                count.add(people.intersection_len(&countable));
+            }
         }
         Ok(count)
     }

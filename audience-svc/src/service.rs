@@ -15,7 +15,7 @@ use service_kit::{
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    config::{AudienceConfig, MatchKeyConfig},
+    config::{AudienceConfig, DirectoryConfig, MatchKeyConfig},
     consent::Consent,
     directory::Directory,
     domain::{BusinessScope, Day, FigureNoise, Secrets, first_open},
@@ -57,6 +57,7 @@ impl Service {
     ) -> Result<Self, BootError> {
         let secrets = secrets(&config.match_keys)?;
         check_apps(&config.usage.apps)?;
+        check_directory(&config.directory)?;
         // Page tokens and what was sent are sealed under the oldest secret: they stay as they are
         // while a newer one is brought in.
         let oldest = config.match_keys.older.iter().min_by_key(|older| older.version);
@@ -147,6 +148,15 @@ fn check_apps(apps: &[String]) -> Result<(), BootError> {
         }
         None => Ok(()),
     }
+}
+
+fn check_directory(config: &DirectoryConfig) -> Result<(), BootError> {
+    // An erasure is acknowledged when it is out of the log of changes: files must follow before.
+    if config.snapshot.is_some() && config.snapshot_interval.get() >= config.change_retention.get() {
+        let why = "must be shorter than directory.change_retention";
+        return Err(BootError::other(format!("directory.snapshot_interval: {why}")));
+    }
+    Ok(())
 }
 
 /// A name for a new audience or upload that nobody can guess.

@@ -1,6 +1,11 @@
 //! For the person: who lists them, and the way out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::timeout;
 
 use crate::{
     consent::Consented,
@@ -9,6 +14,9 @@ use crate::{
     service::Service,
     store::{RequestKey, Tx, businesses, departures, directory, members},
 };
+
+/// How long consent-svc may take while everybody who changes the directory waits.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A business that lists a person.
 #[derive(Debug)]
@@ -61,7 +69,11 @@ impl Service {
         Ok(since)
     }
 
-    /// Takes a person out of all lists of a business, for good.
+    /// Takes a person out of all lists of a business, for good. Nothing is stored of somebody who
+    /// was erased.
+    ///
+    /// consent-svc is asked while the directory is held: whoever is erased after its answer is
+    /// forgotten by the follower of its feed, who waits until this is stored.
     pub(crate) async fn leave_business(
         &self,
         request: &RequestKey,
@@ -71,8 +83,13 @@ impl Service {
         let now = self.now();
         let leave = |tx: Tx| async move {
             businesses::find(&*tx, business_id).await?.ok_or(Error::BusinessUnknown)?;
+            directory::begin(&tx).await?;
+            let erased = timeout(PATIENCE, self.consent.is_erased(subject_id)).await;
+            if erased.map_err(|_| Error::ConsentTimeout)?? {
+                return Err(Error::SubjectErased);
+            }
             departures::put(&tx, subject_id, business_id, now).await
         };
-        self.store.once(request, now, leave).await
+        self.store.once_locking(request, now, leave).await
     }
 }

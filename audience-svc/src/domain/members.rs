@@ -27,23 +27,23 @@ pub fn date(day: MemberDay) -> String {
     date
 }
 
-/// What is stored of a batch: how many members, their ordinals in ascending order, and other
-/// ordinals up to the number of rows. `found` is what the index answered, one for each key.
+/// What is stored of a batch: how many members, their ordinals in no order, and other ordinals up to
+/// the number of rows. `found` is what the index answered, one for each key.
 ///
-/// The padding is drawn from `decoys`, never from the rows: nothing of a row that matches nobody
-/// is stored. It is drawn, sorted and written like members are, so that size, bytes and work do not
-/// depend on how many there are.
-pub fn record(found: &[u32], rows: usize, mut decoys: impl FnMut() -> u32) -> Vec<u8> {
+/// The padding is drawn from `random`, never from the rows: nothing of a row that matches nobody
+/// is stored. Rows are put into an order that is drawn as well, members and others alike, before
+/// they are parted, so that size, bytes and work do not depend on who they are: sorting ordinals
+/// would be quick for people who registered in the order of the list, and show it.
+pub fn record(found: &[u32], rows: usize, mut random: impl FnMut() -> u32) -> Vec<u8> {
     let rows = rows.max(found.len());
+    let nobody = std::iter::repeat_n(&NOBODY, rows - found.len());
+    let drawn = |ordinal: &u32| (random(), random(), *ordinal);
+    let mut drawn: Vec<(u32, u32, u32)> = found.iter().chain(nobody).map(drawn).collect();
+    drawn.sort_unstable_by_key(|(place, ..)| *place);
     let mut lanes = [Vec::with_capacity(rows), Vec::with_capacity(rows)];
-    for &ordinal in found {
+    for (_, decoy, ordinal) in drawn {
         let missed = ordinal == NOBODY;
-        let decoy = decoys();
         lanes[usize::from(missed)].push(if missed { decoy } else { ordinal });
-    }
-    lanes[1].extend((found.len()..rows).map(|_| decoys()));
-    for lane in &mut lanes {
-        lane.sort_unstable();
     }
     let [members, padding] = lanes;
     let mut record = Vec::with_capacity(4 + 4 * rows);
@@ -87,6 +87,25 @@ mod tests {
                 found.into_iter().filter(|ordinal| *ordinal != NOBODY).collect();
             assert_eq!(members, expected);
         }
+    }
+
+    #[test]
+    fn the_order_of_a_record_does_not_depend_on_who_matched() {
+        let order = |found: &[u32]| {
+            let mut state: u32 = 1;
+            let random = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state
+            };
+            let stored = record(found, found.len(), random);
+            let (ordinals, _) = stored[4..].as_chunks();
+            let places = ordinals.iter().map(|bytes| u32::from_le_bytes(*bytes));
+            places.map(|one| found.iter().position(|other| *other == one)).collect::<Vec<_>>()
+        };
+        let ascending: Vec<u32> = (0..100).collect();
+        let others: Vec<u32> = (0..100).map(|n| (n * 37) % 100).collect();
+        assert_eq!(order(&ascending), order(&others));
+        assert_ne!(order(&ascending), (0..100).map(Some).collect::<Vec<_>>());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use roaring::RoaringBitmap;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QuerySelect, sea_query::OnConflict,
+    QueryOrder, QuerySelect, sea_query::OnConflict,
 };
 use service_kit::clock::UnixMillis;
 
@@ -78,6 +78,25 @@ pub(crate) async fn of_business(
         }
     }
     Ok(ordinals)
+}
+
+/// A page of those who have left any business after a subject, in the order of their ids.
+pub(crate) async fn page_of(
+    db: &impl ConnectionTrait,
+    after: &str,
+    limit: u64,
+) -> Result<Vec<String>, Error> {
+    table::Entity::find()
+        .select_only()
+        .column(table::Column::SubjectId)
+        .distinct()
+        .filter(table::Column::SubjectId.gt(after))
+        .order_by_asc(table::Column::SubjectId)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await
+        .map_err(failed)
 }
 
 /// Forgets what a subject has left: it is erased.

@@ -11,7 +11,8 @@ mod settling;
 
 pub(crate) use changes::Changes;
 pub(crate) use reading::{
-    Stored, Tail, changes_after, expired, find_subject, has, last_change, load, page_of,
+    Stored, Tail, changes_after, expired, find_subject, has, last_change, last_ordinal, load,
+    page_of, pruned_change,
 };
 pub(crate) use settling::{Entry, Writer, begin, prune_changes};
 

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+    sea_query::{OnConflict, SimpleExpr},
 };
 
 use super::{entity::audience_member as table, failed};
@@ -14,10 +16,20 @@ use crate::{
     error::Error,
 };
 
-/// How many rows are written at once: of at most 8 KB each.
+/// How many rows are read or written at once: of at most 8 KB each.
 const SOME: usize = 64;
 
-/// Adds members who stay until `expires_on`; gives the chunks that they are in.
+/// How many chunks are read and written together. A list is read, and written, in every span that
+/// the directory has, whoever is in it: the number of statements tells nothing about who matched.
+const SPAN: u16 = 32;
+
+/// The first chunks of all spans of a directory.
+pub(crate) fn spans(last_ordinal: u32) -> impl Iterator<Item = u16> {
+    (0..=chunk_of(last_ordinal)).step_by(SPAN.into())
+}
+
+/// Adds members who stay until `expires_on`; gives the chunks that they are in. The directory has
+/// ordinals up to `last_ordinal`.
 pub(crate) async fn add(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
@@ -25,69 +37,71 @@ pub(crate) async fn add(
     people: &RoaringBitmap,
     today: MemberDay,
     expires_on: MemberDay,
+    last_ordinal: u32,
 ) -> Result<BTreeSet<u16>, Error> {
-    let same_day = list(scope, &[audience_id]).add(table::Column::ExpiresOn.eq(expires_on));
-    let before = table::Entity::find().filter(same_day).all(tx).await.map_err(failed)?;
-    let before: BTreeMap<i32, table::Model> =
-        before.into_iter().map(|row| (row.chunk, row)).collect();
-    let (mut chunks, mut rows) = (BTreeSet::new(), Vec::new());
-    for (chunk, mut people) in chunked(people) {
-        chunks.insert(chunk);
-        let (chunk, mut listed_on) = (i32::from(chunk), today);
-        if let Some(row) = before.get(&chunk) {
-            people |= read(&row.members)?;
-            listed_on = listed_on.min(row.listed_on);
+    let row = |chunk, listed_on, members: &RoaringBitmap| {
+        row(scope, audience_id, chunk, expires_on, listed_on, members)
+    };
+    let mut chunks = BTreeSet::new();
+    let people = in_spans(people, last_ordinal);
+    for (span, people) in people {
+        let same_day = list(scope, &[audience_id])
+            .add(table::Column::ExpiresOn.eq(expires_on))
+            .add(within(span));
+        let before = table::Entity::find().filter(same_day).all(tx).await.map_err(failed)?;
+        let mut rows = Vec::new();
+        for (chunk, mut people) in or_nobody(people, span) {
+            if !people.is_empty() {
+                chunks.insert(chunk);
+            }
+            let mut listed_on = today;
+            if let Some(before) = before.iter().find(|row| row.chunk == i32::from(chunk)) {
+                people |= read(&before.members)?;
+                listed_on = listed_on.min(before.listed_on);
+            }
+            rows.push(row(chunk.into(), listed_on, &people)?);
         }
-        rows.push(table::ActiveModel {
-            chunk: Set(chunk),
-            audience_id: Set(audience_id.to_owned()),
-            expires_on: Set(expires_on),
-            business_id: Set(scope.business_id().to_owned()),
-            listed_on: Set(listed_on),
-            members: Set(write(&people)?),
-        });
-    }
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let columns = [table::Column::Chunk, table::Column::AudienceId, table::Column::ExpiresOn];
-        let more = OnConflict::columns(columns)
-            .update_columns([table::Column::ListedOn, table::Column::Members])
-            .to_owned();
-        let insert = table::Entity::insert_many(rows.by_ref().take(SOME)).on_conflict(more);
-        insert.exec_without_returning(tx).await.map_err(failed)?;
+        put(tx, rows).await?;
     }
     Ok(chunks)
 }
 
-/// Removes members, whenever they were added; gives the chunks that they were in.
+/// Removes members, whenever they were added; gives the chunks that they were in. What is added
+/// today stays until `expires_on`, and the directory has ordinals up to `last_ordinal`.
 pub(crate) async fn remove(
     tx: &DatabaseTransaction,
     scope: &BusinessScope,
     audience_id: &str,
     people: &RoaringBitmap,
+    today: MemberDay,
+    expires_on: MemberDay,
+    last_ordinal: u32,
 ) -> Result<BTreeSet<u16>, Error> {
+    let row = |chunk, expires_on, listed_on, members: &RoaringBitmap| {
+        row(scope, audience_id, chunk, expires_on, listed_on, members)
+    };
     let mut chunks = BTreeSet::new();
-    for (chunk, people) in chunked(people) {
-        chunks.insert(chunk);
-        let chunk = i32::from(chunk);
-        let query = table::Entity::find()
-            .filter(list(scope, &[audience_id]))
-            .filter(table::Column::Chunk.eq(chunk));
-        for row in query.all(tx).await.map_err(failed)? {
-            let left = read(&row.members)? - &people;
-            let this = Condition::all()
-                .add(table::Column::Chunk.eq(chunk))
-                .add(table::Column::AudienceId.eq(audience_id))
-                .add(table::Column::ExpiresOn.eq(row.expires_on));
-            if left.is_empty() {
-                table::Entity::delete_many().filter(this).exec(tx).await.map_err(failed)?;
-                continue;
+    let people = in_spans(people, last_ordinal);
+    for (span, people) in people {
+        let all = list(scope, &[audience_id]).add(within(span));
+        let before = table::Entity::find().filter(all).all(tx).await.map_err(failed)?;
+        let mut rows = Vec::new();
+        for (chunk, people) in people {
+            chunks.insert(chunk);
+            for before in before.iter().filter(|row| row.chunk == i32::from(chunk)) {
+                let left = read(&before.members)? - &people;
+                rows.push(row(before.chunk, before.expires_on, before.listed_on, &left)?);
             }
-            let members = Set(write(&left)?);
-            let left = table::ActiveModel { members, ..Default::default() };
-            let update = table::Entity::update_many().set(left).filter(this);
-            update.exec(tx).await.map_err(failed)?;
         }
+        if rows.is_empty() {
+            // As it is: where nobody is to be removed, something is written too.
+            let first = i32::from(span);
+            let same = before.iter().find(|row| (row.chunk, row.expires_on) == (first, expires_on));
+            let members = same.map_or(Ok(RoaringBitmap::new()), |row| read(&row.members))?;
+            let listed_on = same.map_or(today, |row| row.listed_on);
+            rows.push(row(first, expires_on, listed_on, &members)?);
+        }
+        put(tx, rows).await?;
     }
     Ok(chunks)
 }
@@ -118,33 +132,22 @@ pub(crate) async fn drop_ended(db: &impl ConnectionTrait, today: MemberDay) -> R
     delete.exec(db).await.map(|done| done.rows_affected).map_err(failed)
 }
 
-/// The members of these audiences in the first chunk from `from` on in which any has members.
-pub(crate) async fn next_chunk(
+/// The members of these audiences in a span, by chunk.
+pub(crate) async fn of_span(
     db: &impl ConnectionTrait,
     scope: &BusinessScope,
     audience_ids: &[&str],
-    from: i32,
+    span: u16,
     today: MemberDay,
-) -> Result<Option<(i32, BTreeMap<String, RoaringBitmap>)>, Error> {
-    let current = list(scope, audience_ids).add(table::Column::ExpiresOn.gt(today));
-    let first: Option<i32> = table::Entity::find()
-        .select_only()
-        .column(table::Column::Chunk)
-        .filter(current.clone())
-        .filter(table::Column::Chunk.gte(from))
-        .order_by_asc(table::Column::Chunk)
-        .limit(1)
-        .into_tuple()
-        .one(db)
-        .await
-        .map_err(failed)?;
-    let Some(chunk) = first else { return Ok(None) };
-    let query = table::Entity::find().filter(current).filter(table::Column::Chunk.eq(chunk));
-    let mut members: BTreeMap<String, RoaringBitmap> = BTreeMap::new();
-    for row in query.all(db).await.map_err(failed)? {
+) -> Result<BTreeMap<i32, BTreeMap<String, RoaringBitmap>>, Error> {
+    let current =
+        list(scope, audience_ids).add(table::Column::ExpiresOn.gt(today)).add(within(span));
+    let mut chunks: BTreeMap<i32, BTreeMap<String, RoaringBitmap>> = BTreeMap::new();
+    for row in table::Entity::find().filter(current).all(db).await.map_err(failed)? {
+        let members = chunks.entry(row.chunk).or_default();
         *members.entry(row.audience_id).or_default() |= read(&row.members)?;
     }
-    Ok(Some((chunk, members)))
+    Ok(chunks)
 }
 
 /// The members of an audience in one chunk who leave on one day.
@@ -226,6 +229,65 @@ pub(crate) async fn listed_since(
     Ok(since)
 }
 
+fn row(
+    scope: &BusinessScope,
+    audience_id: &str,
+    chunk: i32,
+    expires_on: MemberDay,
+    listed_on: MemberDay,
+    members: &RoaringBitmap,
+) -> Result<table::ActiveModel, Error> {
+    Ok(table::ActiveModel {
+        chunk: Set(chunk),
+        audience_id: Set(audience_id.to_owned()),
+        expires_on: Set(expires_on),
+        business_id: Set(scope.business_id().to_owned()),
+        listed_on: Set(listed_on),
+        members: Set(write(members)?),
+    })
+}
+
+/// Writes rows in the place of those that stood there.
+async fn put(tx: &DatabaseTransaction, rows: Vec<table::ActiveModel>) -> Result<(), Error> {
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let columns = [table::Column::Chunk, table::Column::AudienceId, table::Column::ExpiresOn];
+        let again = OnConflict::columns(columns)
+            .update_columns([table::Column::ListedOn, table::Column::Members])
+            .to_owned();
+        let insert = table::Entity::insert_many(rows.by_ref().take(SOME)).on_conflict(again);
+        insert.exec_without_returning(tx).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// People by chunk, in every span of the directory.
+fn in_spans(
+    people: &RoaringBitmap,
+    last_ordinal: u32,
+) -> impl Iterator<Item = (u16, Vec<(u16, RoaringBitmap)>)> {
+    // Whoever is in a list is in the directory, or was: nobody is left over.
+    let last = last_ordinal.max(people.max().unwrap_or(0));
+    let mut chunks = chunked(people).peekable();
+    spans(last).map(move |span| {
+        let here = |(chunk, _): &(u16, RoaringBitmap)| chunk - span < SPAN;
+        (span, std::iter::from_fn(|| chunks.next_if(here)).collect())
+    })
+}
+
+/// The same, or nobody in the span's first chunk: there is something to write always.
+fn or_nobody(mut people: Vec<(u16, RoaringBitmap)>, span: u16) -> Vec<(u16, RoaringBitmap)> {
+    if people.is_empty() {
+        people.push((span, RoaringBitmap::new()));
+    }
+    people
+}
+
+fn within(span: u16) -> SimpleExpr {
+    let first = i32::from(span);
+    table::Column::Chunk.between(first, first + i32::from(SPAN) - 1)
+}
+
 fn list(scope: &BusinessScope, audience_ids: &[&str]) -> Condition {
     Condition::all()
         .add(table::Column::BusinessId.eq(scope.business_id()))
@@ -233,7 +295,7 @@ fn list(scope: &BusinessScope, audience_ids: &[&str]) -> Condition {
 }
 
 /// The chunk of an ordinal: its upper 16 bits.
-const fn chunk_of(ordinal: u32) -> u16 {
+pub(super) const fn chunk_of(ordinal: u32) -> u16 {
     let [high, low, ..] = ordinal.to_be_bytes();
     u16::from_be_bytes([high, low])
 }

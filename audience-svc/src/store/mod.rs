@@ -6,6 +6,7 @@ mod columns;
 pub(crate) mod departures;
 pub(crate) mod directory;
 mod entity;
+pub(crate) mod erasures;
 pub(crate) mod feed;
 pub(crate) mod list_changes;
 pub(crate) mod members;

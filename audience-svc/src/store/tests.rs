@@ -5,6 +5,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use identifiers::{MatchKey, Profile};
@@ -158,48 +162,93 @@ async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
         let reading = Reading { profile: Profile::Meta, default_region: None };
         for upload in [early, late] {
             uploads::insert(&tx, scope, upload, reading).await?;
-            let batch = StoredBatch {
-                number: 0,
-                content: [1; 32],
-                report: BatchReport::default(),
-                members: vec![0; 4],
-            };
-            uploads::insert_batch(&tx, scope, &upload.upload_id, &batch).await?;
+            for number in 0..5 {
+                let batch = StoredBatch {
+                    number,
+                    content: [1; 32],
+                    report: BatchReport::default(),
+                    members: vec![0; 4],
+                };
+                uploads::insert_batch(&tx, scope, &upload.upload_id, &batch).await?;
+            }
         }
         for day in [3, 4] {
             let people = RoaringBitmap::from([1, 70_000]);
-            members::add(&tx, scope, "aud", &people, 0, day).await?;
+            members::add(&tx, scope, "aud", &people, 0, day, 70_000).await?;
         }
         Ok(())
     };
     store.once(&request, at(5), fill).await.unwrap();
 
-    let expire = |tx: Tx| async move { uploads::expire(&tx, at(10), 5).await };
-    assert_eq!(store.locking("expire", expire).await.unwrap(), 1);
-    assert_eq!(store.locking("expire", expire).await.unwrap(), 0);
     let state = async |upload: &Upload| {
         let (found, _) = uploads::find(db, scope, &upload.upload_id).await.unwrap();
         let batches = uploads::batch_numbers(db, scope, &upload.upload_id).await.unwrap();
         (found.state, batches.len())
     };
-    assert_eq!(state(early).await, (UploadState::Expired, 0));
-    assert_eq!(state(late).await, (UploadState::Open, 1));
+    // In portions, however many there are.
+    let expire = |tx: Tx| async move { uploads::expire(&tx, at(10), 2).await };
+    for left in [(UploadState::Open, 3), (UploadState::Open, 1), (UploadState::Expired, 0)] {
+        assert!(store.locking("expire", expire).await.unwrap());
+        assert_eq!(state(early).await, left);
+    }
+    assert!(!store.locking("expire", expire).await.unwrap());
+    assert_eq!(state(late).await, (UploadState::Open, 5));
 
     // An open one stays, however late it is; one that has ended is forgotten with its time.
     assert_eq!(uploads::forget(db, at(10)).await.unwrap(), 0);
     assert_eq!(uploads::forget(db, at(21)).await.unwrap(), 1);
     let gone = uploads::find(db, scope, &early.upload_id).await;
     assert!(matches!(gone, Err(Error::UploadUnknown)));
-    assert_eq!(state(late).await, (UploadState::Open, 1));
+    assert_eq!(state(late).await, (UploadState::Open, 5));
 
     assert_eq!(members::drop_ended(db, 3).await.unwrap(), 2);
-    let (chunk, left) = members::next_chunk(db, scope, &["aud"], 1, 3).await.unwrap().unwrap();
-    assert_eq!((chunk, left["aud"].iter().collect::<Vec<_>>()), (1, vec![70_000]));
+    let left = members::of_span(db, scope, &["aud"], 0, 3).await.unwrap();
+    let left = left.values().map(|chunk| chunk["aud"].iter().collect::<Vec<_>>());
+    assert_eq!(left.collect::<Vec<_>>(), [vec![1], vec![70_000]]);
 
     assert_eq!(store.forget_requests(at(5)).await.unwrap(), 0);
     assert_eq!(store.answered(&request).await.unwrap(), Some(()));
     assert_eq!(store.forget_requests(at(6)).await.unwrap(), 1);
     assert_eq!(store.answered::<()>(&request).await.unwrap(), None);
+}
+
+/// What is done for a list depends on how large the directory is, not on who is in the list.
+async fn as_many_statements_are_done_whoever_matched(mut store: Store) {
+    let statements = Arc::new(AtomicUsize::new(0));
+    let counted = statements.clone();
+    store.db.set_metric_callback(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let (store, scope) = (&store, &scope());
+    // 62 chunks, some people in the first ones, in the middle and in the last.
+    let last = 62 << 16;
+    let nobody = RoaringBitmap::new();
+    let some: RoaringBitmap = [1, 70_000, 1 << 21, 45 << 16, last].into();
+    let everybody: RoaringBitmap = (0..=last).step_by(100).collect();
+    let mut done = BTreeSet::new();
+    for people in [&nobody, &some, &everybody] {
+        statements.store(0, Ordering::Relaxed);
+        for _ in 0..2 {
+            let change = |tx: Tx| async move {
+                let added = members::add(&tx, scope, "aud", people, 1, 5, last).await?;
+                let removed = members::remove(&tx, scope, "aud", people, 1, 5, last).await?;
+                assert_eq!(added, removed);
+                members::add(&tx, scope, "aud", people, 2, 5, last).await
+            };
+            store.locking("change", change).await.unwrap();
+            let mut found = RoaringBitmap::new();
+            for span in members::spans(last) {
+                let all = members::of_span(store.reads(), scope, &["aud"], span, 4).await.unwrap();
+                found.extend(all.values().flat_map(|chunk| &chunk["aud"]));
+            }
+            assert_eq!(&found, people);
+        }
+        let clear = |tx: Tx| async move { members::clear(&tx, scope, "aud").await };
+        store.locking("clear", clear).await.unwrap();
+        done.insert(statements.load(Ordering::Relaxed));
+    }
+    // Twice two for each of three changes, and two to read, all of it twice; two to clear.
+    assert_eq!(done, BTreeSet::from([30]));
 }
 
 async fn releases_go_with_their_lists(store: Store) {
@@ -280,6 +329,7 @@ macro_rules! on_both_stores {
 }
 
 on_both_stores!(
+    as_many_statements_are_done_whoever_matched,
     releases_go_with_their_lists,
     the_directory_forgets,
     whoever_lapses_is_counted_no_more,

@@ -223,24 +223,38 @@ pub(crate) async fn drop_of_audience(
     table::Entity::delete_many().filter(these).exec(tx).await.map(drop).map_err(failed)
 }
 
-/// Ends some uploads, of whatever business, to which nothing came for too long, and drops their
-/// batches. Like [`forget`] without a business: it shows nothing to anybody.
+/// Drops up to `limit` batches of an upload, of whatever business, to which nothing came for too
+/// long, and ends it when none is left. Until then it counts as ended by the clock. Gives whether
+/// there may be more. Like [`forget`] without a business: it shows nothing to anybody.
 pub(crate) async fn expire(
     tx: &DatabaseTransaction,
     now: UnixMillis,
     limit: u64,
-) -> Result<u64, Error> {
+) -> Result<bool, Error> {
     let late = table::Entity::find()
         .filter(table::Column::State.eq(state_code(UploadState::Open)))
         .filter(table::Column::ExpiresAt.lte(now.get()))
-        .limit(limit)
+        .order_by_asc(table::Column::ExpiresAt)
         .lock_exclusive();
-    let late = late.all(tx).await.map_err(failed)?;
-    for upload in &late {
-        let these = Condition::all()
-            .add(batch::Column::BusinessId.eq(&*upload.business_id))
-            .add(batch::Column::UploadId.eq(&*upload.upload_id));
-        batch::Entity::delete_many().filter(these).exec(tx).await.map_err(failed)?;
+    let Some(upload) = late.one(tx).await.map_err(failed)? else { return Ok(false) };
+    let batches = Condition::all()
+        .add(batch::Column::BusinessId.eq(&*upload.business_id))
+        .add(batch::Column::UploadId.eq(&*upload.upload_id));
+    // The number of the last batch of this portion, if there is a whole one.
+    let last: Option<i64> = batch::Entity::find()
+        .select_only()
+        .column(batch::Column::BatchNumber)
+        .filter(batches.clone())
+        .order_by_asc(batch::Column::BatchNumber)
+        .offset(limit.saturating_sub(1))
+        .into_tuple()
+        .one(tx)
+        .await
+        .map_err(failed)?;
+    let portion = last.map(|last| batch::Column::BatchNumber.lte(last));
+    let portion = portion.map_or(batches.clone(), |portion| batches.add(portion));
+    batch::Entity::delete_many().filter(portion).exec(tx).await.map_err(failed)?;
+    if last.is_none() {
         let ended = Set(state_code(UploadState::Expired));
         table::Entity::update_many()
             .set(table::ActiveModel { state: ended, ..Default::default() })
@@ -250,7 +264,7 @@ pub(crate) async fn expire(
             .await
             .map_err(failed)?;
     }
-    Ok(late.len() as u64)
+    Ok(true)
 }
 
 /// Forgets uploads, of whatever business, that have ended, and would have ended by themselves

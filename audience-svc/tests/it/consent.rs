@@ -2,7 +2,7 @@
 //! `AcknowledgeErasure` over a table of grants.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -12,9 +12,9 @@ use base64::Engine as _;
 use proto::{
     consent::v1::{
         AcknowledgeErasureRequest, AcknowledgeErasureResponse, BatchCheckRequest,
-        BatchCheckResponse, ChangeEvent, CheckRequest, CheckResponse, EventKind, GetConsentRequest,
-        GetConsentResponse, Outcome, PolicyRef, Purpose, PurposeAnswer, PurposeConsent,
-        WatchChangesRequest, WatchChangesResponse,
+        BatchCheckResponse, ChangeEvent, CheckRequest, CheckResponse, DecisionReason, EventKind,
+        GetConsentRequest, GetConsentResponse, Outcome, PolicyRef, Purpose, PurposeAnswer,
+        PurposeConsent, WatchChangesRequest, WatchChangesResponse,
         consent_service_server::{ConsentService, ConsentServiceServer},
     },
     errors::v1::Reason,
@@ -40,6 +40,7 @@ struct State {
     feed: Vec<(EventKind, String)>,
     /// How many of these are not kept any more.
     purged: usize,
+    erased: HashSet<String>,
     /// Who was erased, as acknowledged.
     acknowledged: Vec<String>,
     checked: Vec<String>,
@@ -94,7 +95,10 @@ impl Consents {
 
     /// Takes everything back, and asks everybody else to erase.
     pub(crate) fn erase(&self, subject: &str) {
-        self.0.lock().unwrap().grants.retain(|(whose, _), _| whose != subject);
+        let mut state = self.0.lock().unwrap();
+        state.grants.retain(|(whose, _), _| whose != subject);
+        state.erased.insert(subject.to_owned());
+        drop(state);
         self.tell(EventKind::Erased, subject);
     }
 
@@ -108,6 +112,11 @@ impl Consents {
     /// Withdraws without a word, and forgets everything that was to be told.
     pub(crate) fn withdraw_and_purge(&self, subject: &str, purpose: &str) {
         self.withdraw(subject, purpose);
+        self.purge();
+    }
+
+    /// Forgets everything that was to be told.
+    pub(crate) fn purge(&self) {
         let mut state = self.0.lock().unwrap();
         state.purged = state.feed.len();
     }
@@ -148,6 +157,11 @@ impl Consents {
 }
 
 impl State {
+    fn reason(&self, subject: &str) -> DecisionReason {
+        let erased = self.erased.contains(subject);
+        if erased { DecisionReason::Erased } else { DecisionReason::Explicit }
+    }
+
     /// As consent-svc does: a USE is granted only where its TRANSFER is.
     fn answer(&self, subject: &str, purpose: &str) -> (Outcome, i64) {
         let grant = |purpose: &str| self.grants.get(&(subject.to_owned(), purpose.to_owned()));
@@ -269,7 +283,8 @@ impl ConsentService for Consents {
         let mut state = self.0.lock().unwrap();
         state.checked.push(asked.subject_id.clone());
         let (outcome, _) = state.answer(&asked.subject_id, &asked.purpose_id);
-        Ok(Response::new(CheckResponse { outcome: outcome.into(), ..Default::default() }))
+        let reason = state.reason(&asked.subject_id).into();
+        Ok(Response::new(CheckResponse { outcome: outcome.into(), reason, ..Default::default() }))
     }
 
     async fn batch_check(
@@ -286,6 +301,7 @@ impl ConsentService for Consents {
         for subject in &asked.subject_ids {
             let (outcome, until) = state.answer(subject, &asked.purpose_id);
             answer.outcomes.push(outcome.into());
+            answer.reasons.push(state.reason(subject).into());
             if asked.with_details {
                 answer.revisions.push(state.revision(subject));
                 answer.valid_until_ms.push(until);

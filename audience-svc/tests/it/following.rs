@@ -6,7 +6,7 @@ use proto::audience::v1 as wire;
 
 use crate::{
     consent::{ADS, TRANSFER},
-    world::{Engine, World, crowd_and, external, on_both_stores},
+    world::{Engine, World, crowd_and, external, fresh, on_both_stores},
 };
 
 on_both_stores!(
@@ -15,6 +15,8 @@ on_both_stores!(
     whoever_is_erased_is_removed_and_that_is_acknowledged,
     a_change_of_policies_asks_about_everybody_again,
     what_the_feed_has_forgotten_is_made_up_for,
+    erasures_that_the_feed_has_forgotten_are_made_up_for,
+    an_erasure_is_acknowledged_when_no_key_is_left_in_the_log,
     what_was_not_heard_while_the_service_was_away_is_heard_later,
 );
 
@@ -47,7 +49,7 @@ async fn whoever_withdraws_from_ads_alone_stays(world: World) {
     let audience = with_ann(&world).await;
     world.consents.withdraw("ann", ADS);
     world.consents.erase("nobody");
-    world.until_acknowledged("nobody").await;
+    world.until_heard("nobody").await;
     assert!(world.is_stored("ann").await);
     world.consents.grant("ann", ADS);
     assert!(world.callers().is_member("ann", &audience).await);
@@ -75,6 +77,40 @@ async fn what_the_feed_has_forgotten_is_made_up_for(mut world: World) {
     world.restart().await;
     world.until_gone("ann").await;
     assert!(world.is_stored("crowd-1").await);
+}
+
+async fn erasures_that_the_feed_has_forgotten_are_made_up_for(mut world: World) {
+    with_ann(&world).await;
+    // Of bob nothing is kept but that he has left.
+    for subject in ["ann", "bob"] {
+        let leave = wire::LeaveBusinessRequest {
+            request_id: fresh("leave"),
+            business_id: "shop".to_owned(),
+        };
+        world.callers().person(subject).leave_business(leave).await.unwrap();
+    }
+    world.stop().await;
+    for subject in ["ann", "bob"] {
+        world.consents.erase(subject);
+    }
+    world.consents.purge();
+    world.restart().await;
+    for subject in ["ann", "bob"] {
+        world.until_acknowledged(subject).await;
+        assert!(!world.is_in_store(subject).await, "{subject}");
+    }
+    assert!(world.is_stored("crowd-1").await);
+}
+
+async fn an_erasure_is_acknowledged_when_no_key_is_left_in_the_log(world: World) {
+    with_ann(&world).await;
+    world.consents.erase("ann");
+    world.until_heard("ann").await;
+    assert!(!world.is_stored("ann").await);
+    let log = async || world.rows("SELECT 1 FROM directory_change", []).await;
+    assert!(log().await > 0 && !world.is_acknowledged("ann"));
+    world.until_acknowledged("ann").await;
+    assert_eq!(log().await, 0);
 }
 
 async fn what_was_not_heard_while_the_service_was_away_is_heard_later(mut world: World) {

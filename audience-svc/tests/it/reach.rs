@@ -77,7 +77,7 @@ async fn a_size_is_drawn_once_and_given_again(world: World) {
         world.consents.withdraw(&format!("crowd-{n}"), ADS);
     }
     world.consents.erase("nobody");
-    world.until_acknowledged("nobody").await;
+    world.until_heard("nobody").await;
     world.advance(std::time::Duration::from_mins(1));
     for same in [any(vec![list(&audience)]), all(vec![nested(any(vec![list(&audience)]))])] {
         assert_eq!(estimate(&callers, same).await.unwrap(), size);

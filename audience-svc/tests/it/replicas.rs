@@ -28,7 +28,7 @@ async fn a_restart_keeps_what_was_acknowledged(mut world: World) {
     assert!(callers.is_member("ann", &audience).await);
 }
 
-/// Where a list was applied at once, and within a second elsewhere.
+/// Wherever it is looked up, within a second.
 async fn soon_a_member(callers: &Callers<'_>, subject: &str, audience: &str) {
     let agree = async {
         while !callers.is_member(subject, audience).await {

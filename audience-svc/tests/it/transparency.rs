@@ -2,7 +2,7 @@ use futures::TryStreamExt as _;
 use proto::{audience::v1 as wire, errors::v1::Reason};
 
 use crate::{
-    consent::ADS,
+    consent::{ADS, TRANSFER, USAGE},
     world::{Callers, World, crowd_and, external, fresh, on_both_stores, reason},
 };
 
@@ -11,6 +11,7 @@ on_both_stores!(
     whoever_leaves_a_business_is_in_none_of_its_lists_again,
     what_is_kept_of_a_person_is_exported,
     an_erasure_leaves_nothing_of_a_departure,
+    nothing_is_stored_of_whoever_leaves_after_an_erasure,
 );
 
 async fn explained(callers: &Callers<'_>, subject: &str) -> Vec<wire::AudienceExplanation> {
@@ -100,7 +101,24 @@ async fn what_is_kept_of_a_person_is_exported(world: World) {
     let callers = world.callers();
     callers.open_business("club").await;
     leave(&callers, "ann", "club").await.unwrap();
+    for subject in ["ann", "bob"] {
+        world.consents.grant(subject, TRANSFER);
+        world.consents.grant(subject, USAGE);
+    }
+    for (app, day, subject) in [
+        ("social", "2027-01-15", "ann"),
+        ("messenger", "2027-01-15", "ann"),
+        ("messenger", "2027-01-15", "bob"),
+        ("messenger", "2027-01-14", "bob"),
+        ("messenger", "2027-01-14", "ann"),
+    ] {
+        callers.record(app, day, &[subject]).await;
+    }
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let active = |app: &str, day: &str| {
+        let fields = vec![field("app_id", app), field("day", day)];
+        ("audience.activity".to_owned(), fields)
+    };
     let expected = [
         ("audience.registration".to_owned(), vec![field("identifier_keys", "1")]),
         (
@@ -108,9 +126,25 @@ async fn what_is_kept_of_a_person_is_exported(world: World) {
             vec![field("business_id", "shop"), field("listed_since", "2027-01-15")],
         ),
         ("audience.departure".to_owned(), vec![field("business_id", "club")]),
+        active("messenger", "2027-01-14"),
+        active("messenger", "2027-01-15"),
+        active("social", "2027-01-15"),
     ];
     assert_eq!(exported(&callers, "ann").await, expected);
     assert!(exported(&callers, "stranger").await.is_empty());
+}
+
+async fn nothing_is_stored_of_whoever_leaves_after_an_erasure(world: World) {
+    let callers = world.callers();
+    callers.open_business("shop").await;
+    world.consents.erase("ann");
+    world.until_heard("ann").await;
+    let refused = leave(&callers, "ann", "shop").await.unwrap_err();
+    assert_eq!(reason(&refused), Reason::SubjectErased);
+    assert!(!world.is_in_store("ann").await);
+    // Whoever consent-svc says nothing else of may leave.
+    leave(&callers, "bob", "shop").await.unwrap();
+    assert!(world.is_in_store("bob").await);
 }
 
 async fn an_erasure_leaves_nothing_of_a_departure(world: World) {

@@ -89,7 +89,7 @@ impl Callers<'_> {
         Ok(())
     }
 
-    async fn record(&self, app: &str, day: &str, who: &[&str]) {
+    pub(crate) async fn record(&self, app: &str, day: &str, who: &[&str]) {
         self.send(vec![activity(app, day, who)]).await.unwrap();
     }
 

@@ -109,6 +109,16 @@ impl World {
 
     /// With or without noise in the figures of usage.
     pub(crate) async fn start_with(engine: Engine, noise: bool, consents: Consents) -> Self {
+        let clock = Clock::manual(UnixMillis::new(1_800_000_000_000));
+        Self::start_by(clock, engine, noise, consents).await
+    }
+
+    pub(crate) async fn start_by(
+        clock: Clock,
+        engine: Engine,
+        noise: bool,
+        consents: Consents,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", directory.path().join("store.db").display()),
@@ -116,7 +126,6 @@ impl World {
                 tokio::task::spawn_blocking(|| Postgres::shared().database()).await.unwrap()
             }
         };
-        let clock = Clock::manual(UnixMillis::new(1_800_000_000_000));
         let keys = TestKeys::new();
         let consent = consents.serve().await;
         let mut config = Config::new(AudienceConfig {
@@ -221,11 +230,30 @@ impl World {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 
-    /// Waits until the erasure of a subject was acknowledged.
-    pub(crate) async fn until_acknowledged(&self, subject: &str) {
-        while !self.consents.acknowledged().iter().any(|one| one == subject) {
+    /// Waits until the erasure of a subject was heard of, and with it all that was told before.
+    pub(crate) async fn until_heard(&self, subject: &str) {
+        let query = "SELECT 1 FROM erasure WHERE subject_id = $1";
+        while !self.is_acknowledged(subject) && self.rows(query, [subject.into()]).await == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Lets the time pass until the erasure of a subject was acknowledged.
+    pub(crate) async fn until_acknowledged(&self, subject: &str) {
+        self.until_heard(subject).await;
+        while !self.is_acknowledged(subject) {
+            self.advance(Duration::from_mins(1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn is_acknowledged(&self, subject: &str) -> bool {
+        self.consents.acknowledged().iter().any(|one| one == subject)
+    }
+
+    /// Does something to the service's store behind its back.
+    pub(crate) async fn damage(&self, statement: &str) {
+        self.store().await.execute_unprepared(statement).await.unwrap();
     }
 
     /// Another replica on the same store.

@@ -105,6 +105,16 @@ pub(crate) async fn has(db: &impl ConnectionTrait, position: Position) -> Result
     Ok(kept.is_some_and(|mark| mark == position.mark))
 }
 
+/// The number of the last change that is not kept any more.
+pub(crate) async fn pruned_change(db: &impl ConnectionTrait) -> Result<i64, Error> {
+    Ok(read_counter(db).await?.pruned_change)
+}
+
+/// The largest ordinal that anybody may have had so far.
+pub(crate) async fn last_ordinal(db: &impl ConnectionTrait) -> Result<u32, Error> {
+    number((read_counter(db).await?.next_ordinal - 1).max(0))
+}
+
 pub(super) async fn read_counter(db: &impl ConnectionTrait) -> Result<counter::Model, Error> {
     let row = counter::Entity::find_by_id(1).one(db).await.map_err(failed)?;
     row.ok_or(Error::Internal("the directory has no counter"))

@@ -7,6 +7,7 @@ pub(crate) mod departure;
 pub(crate) mod directory_change;
 pub(crate) mod directory_counter;
 pub(crate) mod directory_subject;
+pub(crate) mod erasure;
 pub(crate) mod feed_position;
 pub(crate) mod list_change;
 pub(crate) mod list_counter;

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use service_kit::clock::UnixMillis;
 
+use super::people::known;
 use crate::{
     domain::Day,
     error::Error,
@@ -22,7 +23,7 @@ use crate::{
             usage_person as person,
         },
         failed,
-        members::{chunked, read, write},
+        members::{chunk_of, chunked, read, write},
     },
 };
 
@@ -169,6 +170,27 @@ pub(crate) async fn next_chunk(
     let rows = rows.all(db).await.map_err(failed)?;
     let rows = rows.into_iter().map(active).collect::<Result<_, Error>>()?;
     Ok(Some((chunk, rows)))
+}
+
+/// The apps that a subject used and on which days, as far as both are kept.
+pub(crate) async fn days_of(
+    db: &impl ConnectionTrait,
+    subject_id: &str,
+) -> Result<Vec<(String, Day)>, Error> {
+    let Some(held) = known(db, [subject_id]).await?.remove(subject_id) else {
+        return Ok(Vec::new());
+    };
+    let rows = table::Entity::find()
+        .filter(table::Column::Chunk.eq(i32::from(chunk_of(held.ordinal))))
+        .order_by_asc(table::Column::AppId)
+        .order_by_asc(table::Column::Day);
+    let mut days = Vec::new();
+    for row in rows.all(db).await.map_err(failed)? {
+        if read(&row.people)?.contains(held.ordinal) {
+            days.push((row.app_id, Day::stored(row.day)));
+        }
+    }
+    Ok(days)
 }
 
 /// The ordinals of a chunk that somebody has who is counted now.

@@ -8,12 +8,14 @@
 mod changes;
 mod reading;
 mod settling;
+mod versions;
 
 pub(crate) use changes::Changes;
 pub(crate) use reading::{
     Stored, Tail, changes_after, expired, find_subject, last_change, load, page_of,
 };
 pub(crate) use settling::{Entry, Writer, begin, prune_changes};
+pub(crate) use versions::{keyed_under, people_by_version};
 
 use identifiers::MatchKey;
 

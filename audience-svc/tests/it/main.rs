@@ -11,6 +11,7 @@ mod following;
 mod matching;
 mod reach;
 mod replicas;
+mod rotation;
 mod serving;
 mod transparency;
 mod uploads;

@@ -1,6 +1,7 @@
 //! The schema, step by step. A step that was published is never edited.
 
 mod m0001_first;
+mod m0002_match_key_versions;
 
 use sea_orm_migration::prelude::*;
 
@@ -11,6 +12,6 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0002_match_key_versions::Migration)]
     }
 }

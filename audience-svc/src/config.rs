@@ -55,11 +55,13 @@ pub struct PurposeConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MatchKeyConfig {
-    /// At least 32 bytes that no other service has; usually `file:PATH`. With another secret nobody
-    /// registered before is found. No default: without one the service does not start.
+    /// At least 32 bytes that no other service has; usually `file:PATH`. People are found only by
+    /// keys made with it or with one of `older`. `docs/rotate-match-keys.md` says how to replace
+    /// it. No default: without one the service does not start.
     pub secret: Secret,
-    /// The number under which keys made with it are stored: a higher one for a newer secret.
-    /// Default 1.
+    /// The number under which keys made with it are stored: a higher one for a newer secret. It is
+    /// used once every replica that runs has it; until then people are keyed under the newest
+    /// version that all of them have. Default 1.
     pub version: u16,
     /// Secrets of before, for as long as not everybody is registered anew under the newest: people
     /// are found under these as well. None by default.
@@ -72,7 +74,7 @@ pub struct MatchKeyConfig {
 pub struct OlderSecret {
     /// As it was.
     pub secret: Secret,
-    /// Its number.
+    /// Its number: 1 or more, and lower than that of the newest.
     pub version: u16,
 }
 

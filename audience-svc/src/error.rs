@@ -11,7 +11,7 @@ use thiserror::Error;
 use tonic::Status;
 use tonic_types::ErrorDetails;
 
-use crate::domain::{CorruptRecord, Exhausted, ExpressionInvalid, UploadState};
+use crate::domain::{CorruptRecord, Exhausted, ExpressionInvalid, Running, UploadState};
 
 /// Why a call failed.
 #[derive(Debug, Error)]
@@ -66,6 +66,18 @@ pub enum Error {
     /// The expression means nothing.
     #[error(transparent)]
     Expression(#[from] ExpressionInvalid),
+    /// People would be removed whom a replica still finds.
+    #[error(
+        "version {version} is still configured on {} of {} replicas, which find people under it: \
+         take it out of match_keys of all of them, and retire it then (a replica that was killed \
+         counts for up to a minute)", .running.having(*.version), .running.replicas()
+    )]
+    VersionConfigured {
+        /// The version that was to be retired.
+        version: u16,
+        /// Which replica has which versions.
+        running: Running,
+    },
     /// The request id was used before, with other content.
     #[error("the request_id was used before, with other content")]
     RequestIdReused,
@@ -148,6 +160,9 @@ impl From<Error> for Status {
                 status::with_details(Reason::ExpressionInvalid, text, details)
             }
             Error::SubjectErased => status::status(Reason::SubjectErased, text),
+            Error::VersionConfigured { .. } => {
+                status::status(Reason::MatchKeyVersionConfigured, text)
+            }
             Error::RequestIdReused => status::status(Reason::RequestIdReused, text),
             Error::Consent(status) => *status,
             Error::ConsentTimeout | Error::FeedEnded => {

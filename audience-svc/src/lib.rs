@@ -19,6 +19,7 @@ mod grpc;
 mod housekeeping;
 pub mod index;
 mod lists;
+mod match_keys;
 pub mod membership;
 mod pace;
 mod reach;
@@ -107,6 +108,7 @@ async fn build(
     ctx.spawn("changes", service.clone().follow_changes(ctx.shutdown.clone()));
     ctx.spawn("directory snapshot", service.clone().keep_directory(ctx.drained.clone()));
     ctx.spawn("consent feed", service.clone().follow_consent(ctx.shutdown.clone()));
+    ctx.spawn("presence", service.clone().keep_present(ctx.drained.clone()));
     ctx.spawn("housekeeping", service.clone().keep_house(ctx.shutdown.clone()));
 
     let grpc = Grpc::new(service, ctx.shutdown.clone());

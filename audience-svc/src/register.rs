@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Keyed {
     subject_id: String,
-    keys: Vec<MatchKey>,
-    older_keys: Vec<MatchKey>,
+    /// By which version of the secret each was made.
+    keys: Vec<(u16, MatchKey)>,
     rejections: Vec<(u32, Refusal)>,
 }
 
@@ -44,14 +44,12 @@ impl Keyed {
         region: Option<Region>,
         secrets: &Secrets,
     ) -> Self {
-        let (keys, older_keys, rejections) = (Vec::new(), Vec::new(), Vec::new());
-        let mut keyed = Self { subject_id, keys, older_keys, rejections };
+        let mut keyed = Self { subject_id, keys: Vec::new(), rejections: Vec::new() };
         for (index, row) in (0_u32..).zip(rows) {
             match row.registered(region) {
                 Ok((kind, digests)) => {
                     for digest in &digests {
-                        keyed.keys.push(secrets.key(kind, digest));
-                        keyed.older_keys.extend(secrets.older_keys(kind, digest));
+                        keyed.keys.extend(secrets.keys(kind, digest));
                     }
                 }
                 Err(refusal) => keyed.rejections.push((index, refusal)),
@@ -62,11 +60,19 @@ impl Keyed {
         keyed
     }
 
-    /// By which keys the person is found from now on. When all that was sent was refused, by those
-    /// of before: a wrong region must not take a person out of every list.
-    fn keys(&self) -> Option<Vec<MatchKey>> {
+    /// What becomes of the person, keyed under `version`. When all that was sent was refused, the
+    /// person is found by the keys of before: a wrong region must not take somebody out of every
+    /// list.
+    fn entry(&self, agreed: Agreed, version: u16) -> directory::Entry {
         let refused = self.keys.is_empty() && !self.rejections.is_empty();
-        (!refused).then(|| self.keys.clone())
+        let (here, other): (Vec<_>, Vec<_>) = self.keys.iter().partition(|(by, _)| *by == version);
+        let keys = |these: Vec<(u16, MatchKey)>| these.into_iter().map(|(_, key)| key).collect();
+        directory::Entry {
+            subject_id: self.subject_id.clone(),
+            agreed,
+            keys: (!refused).then(|| keys(here)),
+            other_keys: keys(other),
+        }
     }
 }
 
@@ -122,12 +128,8 @@ impl Service {
             // There is nothing to keep of these people, not even that somebody asked.
             return Ok(outcomes);
         }
-        let entry = |(one, agreed): (&Keyed, Agreed)| directory::Entry {
-            subject_id: one.subject_id.clone(),
-            agreed,
-            keys: one.keys(),
-            older_keys: one.older_keys.clone(),
-        };
+        let version = self.storing_version(tx).await?;
+        let entry = |(one, agreed): (&Keyed, Agreed)| one.entry(agreed, version);
         let entries: Vec<_> = registrations.iter().zip(agreed).map(entry).collect();
         let index = self.directory.index();
         let holders = |keys: &[MatchKey]| {
@@ -135,7 +137,6 @@ impl Service {
             index.probe_many(keys, &mut holders);
             holders
         };
-        let version = self.secrets.version();
         writer.settle(tx, &entries, &known, holders, version, now).await?;
         requests::record(tx, request, &outcomes, now).await?;
         Ok(outcomes)

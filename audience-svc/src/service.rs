@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     following::Following,
     lists::Lists,
+    match_keys::Presence,
     reach::Releaser,
     seal::{self, Seal},
     store::{RequestKey, Store, businesses, usage},
@@ -39,6 +40,7 @@ pub(crate) struct Service {
     pub(crate) following: Following,
     pub(crate) releaser: Releaser,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) presence: Presence,
     pub(crate) seal: Seal,
     pub(crate) pages: PageTokens,
     pub(crate) clock: Clock,
@@ -58,13 +60,15 @@ impl Service {
         let secrets = secrets(&config.match_keys)?;
         check_apps(&config.usage.apps)?;
         check_directory(&config.directory)?;
-        // Page tokens and what was sent are sealed under the oldest secret: they stay as they are
-        // while a newer one is brought in.
+        // Page tokens are sealed under the oldest secret: they stay good while a newer one is brought
+        // in.
         let oldest = config.match_keys.older.iter().min_by_key(|older| older.version);
         let sealing = oldest.map_or(&config.match_keys.secret, |older| &older.secret);
         let sealing = sealing.expose().as_bytes();
         let store = Store::open(&config.store).await?;
         let clock = ctx.clock.clone();
+        let presence = Presence::begin(store.clone(), clock.clone(), secrets.versions());
+        let presence = presence.await.map_err(BootError::other)?;
         let snapshot = config.directory.snapshot.clone();
         let directory = Directory::load(store.clone(), clock.clone(), snapshot);
         let directory = directory.await.map_err(BootError::other)?;
@@ -76,7 +80,8 @@ impl Service {
             following: Following::default(),
             releaser: Releaser::new(&config.releases),
             secrets: Arc::new(secrets),
-            seal: Seal::new(sealing),
+            presence,
+            seal: Seal::new(sealed_under(&config.match_keys)),
             pages: seal::page_tokens(sealing),
             clock,
             config: config.clone(),
@@ -126,17 +131,27 @@ fn secrets(config: &MatchKeyConfig) -> Result<Secrets, BootError> {
             .map_err(|error| BootError::other(format!("{name}: {error}")))
     };
     let newest = open("match_keys.secret".to_owned(), config.version, &config.secret)?;
+    if config.version == 0 {
+        return Err(BootError::other("match_keys.version: versions begin with 1"));
+    }
     let mut versions = BTreeSet::from([config.version]);
     let mut older = Vec::new();
     for (index, one) in config.older.iter().enumerate() {
         let name = format!("match_keys.older[{index}]");
-        if one.version > config.version || !versions.insert(one.version) {
-            let why = "versions must differ and be lower than that of match_keys.secret";
+        if one.version == 0 || one.version > config.version || !versions.insert(one.version) {
+            let why = "versions must differ, begin with 1, and be lower than match_keys.version";
             return Err(BootError::other(format!("{name}.version: {why}")));
         }
         older.push(open(format!("{name}.secret"), one.version, &one.secret)?);
     }
     Ok(Secrets::new(newest, older))
+}
+
+/// Every version, and its secret.
+fn sealed_under(config: &MatchKeyConfig) -> impl Iterator<Item = (u16, &[u8])> {
+    let older = config.older.iter().map(|one| (one.version, &one.secret));
+    let all = older.chain([(config.version, &config.secret)]);
+    all.map(|(version, secret)| (version, secret.expose().as_bytes()))
 }
 
 fn check_apps(apps: &[String]) -> Result<(), BootError> {

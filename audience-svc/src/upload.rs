@@ -92,7 +92,7 @@ impl Service {
                 return Err(Error::UploadState(upload.state));
             }
             match uploads::find_batch(&tx, scope, upload_id, batch.number).await? {
-                Some((content, report)) if content == batch.content => return Ok(report),
+                Some((content, report)) if batch.content.is(&content) => return Ok(report),
                 Some(_) => return Err(Error::BatchConflict(batch.number)),
                 None => {}
             }

@@ -54,6 +54,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::UploadState
         | Reason::BatchMissing
         | Reason::ConsentNotGranted
+        | Reason::MatchKeyVersionConfigured
         | Reason::SyncTokenUnknown => Code::FailedPrecondition,
         Reason::CursorTooOld => Code::OutOfRange,
         Reason::ReaderTooSlow => Code::Aborted,

@@ -11,9 +11,6 @@ use anyhow::{Context, bail};
 use rand::{TryRngCore, rngs::OsRng};
 use service_kit::{auth::Issuer, config::Secret};
 
-/// Bytes of a service's secret before they are written as hexadecimal digits.
-const SECRET_BYTES: usize = 32;
-
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct Data {
@@ -23,6 +20,10 @@ pub(crate) struct Data {
 impl Data {
     /// The name of the secret with which receipts are signed.
     pub(crate) const RECEIPT_KEY: &str = "receipt-key";
+    /// The name of the file with the private development key.
+    pub(crate) const DEVELOPMENT_KEY: &str = "development-key.pem";
+    /// Bytes of a service's secret before they are written as hexadecimal digits.
+    const SECRET_BYTES: usize = 32;
 
     /// The directory at this path, made (for its owner only) if it is not there.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
@@ -62,7 +63,7 @@ impl Data {
 
     /// Where the private development key is.
     pub(crate) fn development_key(&self) -> PathBuf {
-        self.directory.join("development-key.pem")
+        self.directory.join(Self::DEVELOPMENT_KEY)
     }
 
     /// Where the key set with the public development key is.
@@ -85,12 +86,16 @@ impl Data {
     pub(crate) fn secret(&self, name: &str) -> anyhow::Result<Secret> {
         let file = self.directory.join(format!("{name}.secret"));
         if !file.try_exists()? {
-            let mut bytes = [0; SECRET_BYTES];
-            OsRng.try_fill_bytes(&mut bytes).context("the system has no randomness to give")?;
-            let text = hex::encode(bytes);
-            write_new(&file, text.as_bytes())?;
+            write_new(&file, Self::fresh_secret()?.as_bytes())?;
         }
         read_secret(&file)
+    }
+
+    /// A new secret, that nobody had before: random bytes as hexadecimal digits.
+    pub(crate) fn fresh_secret() -> anyhow::Result<String> {
+        let mut bytes = [0; Self::SECRET_BYTES];
+        OsRng.try_fill_bytes(&mut bytes).context("the system has no randomness to give")?;
+        Ok(hex::encode(bytes))
     }
 
     /// A secret of the directory at this path, if it was ever asked for there. Makes nothing.

@@ -1,10 +1,12 @@
 //! `assent`: the whole suite in one process, its demonstration, tokens for development,
 //! and the client for people at a terminal.
 
+mod client;
 mod consent;
 mod data;
 mod demo;
 mod embedded;
+mod match_keys;
 mod serve;
 mod token;
 
@@ -30,6 +32,7 @@ enum Command {
     Demo(demo::Arguments),
     Token(token::Arguments),
     Consent(consent::Arguments),
+    MatchKeys(match_keys::Arguments),
 }
 
 #[tokio::main]
@@ -37,16 +40,21 @@ async fn main() -> ExitCode {
     let command =
         Cli::parse().command.unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
     let done = match command {
-        Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Demo(arguments) => demo::run(arguments).await,
-        Command::Token(arguments) => token::run(&arguments),
-        Command::Consent(arguments) => consent::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments).await.map(succeeded),
+        Command::Demo(arguments) => demo::run(arguments).await.map(succeeded),
+        Command::Token(arguments) => token::run(&arguments).map(succeeded),
+        Command::Consent(arguments) => consent::run(&arguments).map(succeeded),
+        Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("assent: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn succeeded((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }

@@ -63,7 +63,7 @@ pub fn key_rows<'a>(
 ) -> KeyedBatch {
     let expected = rows.size_hint().0;
     let mut report = BatchReport::default();
-    let mut keys = vec![Vec::with_capacity(expected); secrets.versions()];
+    let mut keys = vec![Vec::with_capacity(expected); secrets.versions().len()];
     // A key stands for (kind, digest): two rows have the same key when they have both in common.
     let mut seen: HashSet<MatchKey, BuildHasherDefault<KeyHasher>> =
         HashSet::with_capacity_and_hasher(expected, BuildHasherDefault::default());

@@ -13,6 +13,7 @@ mod members;
 mod noise;
 mod pace;
 mod release;
+mod rotation;
 mod rows;
 mod secrets;
 mod upload;
@@ -28,6 +29,7 @@ pub use members::{CorruptRecord, MemberDay, NOBODY, date, day_of, read_record, r
 pub use noise::Noise;
 pub use pace::{commit_step, held_back, reach_step};
 pub use release::{MaskedCount, Released};
+pub use rotation::{Running, VersionStanding, VersionState};
 pub use rows::{Reading, Refusal, Row, RowValue};
 pub use secrets::Secrets;
 pub use upload::{Batches, RowCounts, Upload, UploadMode, UploadState};

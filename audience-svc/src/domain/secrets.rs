@@ -1,7 +1,9 @@
+use std::{collections::BTreeSet, iter};
+
 use identifiers::{Digest, Kind, MatchKey, MatchKeySecret};
 
-/// The versions of the secret that are live: identifiers are stored under the newest, and found
-/// under any of them until they are registered anew.
+/// The versions of the secret that are live: identifiers are stored under one of them, and found
+/// under any until they are registered anew.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     newest: MatchKeySecret,
@@ -10,29 +12,38 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Takes the version under which identifiers are stored from now on, and those before it.
+    /// Takes the newest version, and those before it.
     pub fn new(newest: MatchKeySecret, mut older: Vec<MatchKeySecret>) -> Self {
         older.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.version()));
         Self { newest, older }
     }
 
-    /// The version under which identifiers are stored.
-    pub const fn version(&self) -> u16 {
+    /// The newest version.
+    pub const fn newest(&self) -> u16 {
         self.newest.version()
     }
 
-    /// How many versions are live.
-    pub fn versions(&self) -> usize {
-        1 + self.older.len()
+    /// All of them.
+    pub fn versions(&self) -> BTreeSet<u16> {
+        self.all().map(MatchKeySecret::version).collect()
     }
 
-    /// The key under which an identifier is stored.
+    /// The key that the newest version makes.
     pub fn key(&self, kind: Kind, digest: &Digest) -> MatchKey {
         self.newest.match_key(kind, digest)
     }
 
-    /// The keys under which it may still be found, from new to old.
+    /// The keys that the others make, from new to old.
     pub fn older_keys(&self, kind: Kind, digest: &Digest) -> impl Iterator<Item = MatchKey> {
         self.older.iter().map(move |secret| secret.match_key(kind, digest))
+    }
+
+    /// The key that each version makes.
+    pub fn keys(&self, kind: Kind, digest: &Digest) -> impl Iterator<Item = (u16, MatchKey)> {
+        self.all().map(move |secret| (secret.version(), secret.match_key(kind, digest)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &MatchKeySecret> {
+        iter::once(&self.newest).chain(&self.older)
     }
 }

@@ -6,8 +6,9 @@ use futures::stream;
 use proto::{
     FieldErrors,
     audience::v1::{
-        ExportSubjectDataRequest, ExportSubjectDataResponse, PutIdentifiersRequest,
-        PutIdentifiersResponse, Registration, RegistrationResult,
+        ExportSubjectDataRequest, ExportSubjectDataResponse, ListMatchKeyVersionsRequest,
+        ListMatchKeyVersionsResponse, PutIdentifiersRequest, PutIdentifiersResponse, Registration,
+        RegistrationResult, RetireMatchKeyVersionRequest, RetireMatchKeyVersionResponse,
         directory_service_server::DirectoryService,
     },
     types::v1::{Identifier, StorageStatus},
@@ -19,10 +20,11 @@ use service_kit::{
 use tonic::{Request, Response, Status, Streaming, async_trait, codegen::BoxStream};
 
 use super::{
-    Grpc, identifier, parse,
+    Grpc, identifier, parse, shape,
     stream::{Answers, Conversation, answer_each},
 };
 use crate::{
+    error::Error,
     register::{Keyed, Outcome},
     service::Service,
 };
@@ -54,6 +56,38 @@ impl DirectoryService for Grpc {
             .map(|records| Ok(ExportSubjectDataResponse { records: records.to_vec() }))
             .collect();
         Ok(Response::new(Box::pin(stream::iter(parts))))
+    }
+
+    async fn list_match_key_versions(
+        &self,
+        request: Request<ListMatchKeyVersionsRequest>,
+    ) -> Result<Response<ListMatchKeyVersionsResponse>, Status> {
+        let (_, _, bad) = open(request)?;
+        bad.finish()?;
+        let (versions, replicas) = self.service.match_key_versions().await?;
+        Ok(Response::new(ListMatchKeyVersionsResponse {
+            versions: versions.into_iter().map(shape::match_key_version).collect(),
+            replicas: shape::few(replicas),
+        }))
+    }
+
+    async fn retire_match_key_version(
+        &self,
+        request: Request<RetireMatchKeyVersionRequest>,
+    ) -> Result<Response<RetireMatchKeyVersionResponse>, Status> {
+        let (caller, message, mut bad) = open(request)?;
+        let too_high = |_| "more than 65,535";
+        let version = bad.keep("version", u16::try_from(message.version).map_err(too_high));
+        bad.finish()?;
+        // What the fields' checks have found already.
+        let version = version.ok_or(Error::Internal("a field was neither parsed nor refused"))?;
+        let service = &self.service;
+        let key = service.request(&caller, "retire_match_keys", &message.request_id, &message);
+        let retired = service.retire_version(&key, version).await?;
+        Ok(Response::new(RetireMatchKeyVersionResponse {
+            people_removed: retired.removed,
+            people_left: retired.left,
+        }))
     }
 }
 

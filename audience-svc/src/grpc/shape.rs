@@ -6,6 +6,7 @@ use proto::audience::v1 as wire;
 
 use crate::domain::{
     Audience, BatchReport, Business, CustomerSource, Released, Upload, UploadMode, UploadState,
+    VersionStanding, VersionState,
 };
 
 use super::identifier;
@@ -51,6 +52,26 @@ pub(super) fn reach(released: Released) -> wire::ReachEstimate {
         upper_bound,
         released_at: Some(released.at().into()),
     }
+}
+
+pub(super) fn match_key_version(standing: VersionStanding) -> wire::MatchKeyVersion {
+    let state = match standing.state {
+        VersionState::Next => wire::MatchKeyVersionState::Next,
+        VersionState::Current => wire::MatchKeyVersionState::Current,
+        VersionState::Older => wire::MatchKeyVersionState::Older,
+        VersionState::Unconfigured => wire::MatchKeyVersionState::Unconfigured,
+    };
+    wire::MatchKeyVersion {
+        version: standing.version.into(),
+        state: state.into(),
+        people: standing.people,
+        replicas: few(standing.replicas),
+    }
+}
+
+/// A number that never comes near the limit.
+pub(super) fn few(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 pub(super) fn upload(upload: Upload, missing_batches: Vec<u32>) -> wire::Upload {

@@ -8,6 +8,7 @@
 mod changes;
 mod reading;
 mod settling;
+mod versions;
 
 pub(crate) use changes::Changes;
 pub(crate) use reading::{
@@ -15,6 +16,7 @@ pub(crate) use reading::{
     page_of, pruned_change,
 };
 pub(crate) use settling::{Entry, Writer, begin, prune_changes};
+pub(crate) use versions::{keyed_under, people_by_version};
 
 use identifiers::MatchKey;
 

@@ -12,6 +12,7 @@ pub(crate) mod list_changes;
 pub(crate) mod members;
 mod migration;
 pub(crate) mod releases;
+pub(crate) mod replicas;
 pub(crate) mod requests;
 #[cfg(feature = "seeding")]
 pub mod seeding;

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use service_kit::{clock::UnixMillis, store::StoreError};
 
 use super::{entity::request_record as table, failed};
-use crate::error::Error;
+use crate::{error::Error, seal::Sealed};
 
 /// Names one write of one caller.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) struct RequestKey {
     pub(crate) request_id: String,
     /// Keyed digest of what is asked for, its method included. Keyed, because requests with
     /// identifiers in them can be guessed from a plain one.
-    pub(crate) content: [u8; 32],
+    pub(crate) content: Sealed,
     /// What the transaction is called in logs.
     pub(crate) method: &'static str,
 }
@@ -33,7 +33,7 @@ pub(crate) async fn replay<T: DeserializeOwned>(
     let Some(known) = table::Entity::find_by_id(id).one(db).await.map_err(failed)? else {
         return Ok(None);
     };
-    if known.content != key.content {
+    if !key.content.is(&known.content) {
         return Err(Error::RequestIdReused);
     }
     let unreadable = |_| Error::Internal("a stored answer cannot be read");
@@ -49,7 +49,7 @@ pub(crate) async fn record<T: Serialize>(
     let row = table::ActiveModel {
         principal: Set(key.principal.clone()),
         request_id: Set(key.request_id.clone()),
-        content: Set(key.content.to_vec()),
+        content: Set(key.content.kept()),
         answer: Set(written(answer)?),
         recorded_at: Set(now.get()),
     };
@@ -70,7 +70,6 @@ pub(super) async fn amend<T: Serialize>(
         .set(amended)
         .filter(table::Column::Principal.eq(&*key.principal))
         .filter(table::Column::RequestId.eq(&*key.request_id))
-        .filter(table::Column::Content.eq(key.content.to_vec()))
         .exec(db)
         .await
         .map(drop)

@@ -12,6 +12,7 @@ use std::{
 };
 
 use identifiers::{MatchKey, Profile};
+use proto::audience::v1::GetBusinessRequest;
 use rand::{SeedableRng as _, rngs::StdRng};
 use roaring::RoaringBitmap;
 use service_kit::{
@@ -35,6 +36,7 @@ use crate::{
     },
     error::Error,
     index::Change,
+    seal::{Seal, Sealed},
 };
 
 const KEY: MatchKey = MatchKey::from_bytes([7; 16]);
@@ -64,7 +66,7 @@ fn ann(until: i64) -> Entry {
         subject_id: "ann".to_owned(),
         agreed: Agreed { transfer: Until::stored(until), ads: Until::NEVER, revision: 1 },
         keys: Some(vec![KEY]),
-        older_keys: Vec::new(),
+        other_keys: Vec::new(),
     }
 }
 
@@ -149,13 +151,18 @@ fn upload(expires_at: i64) -> Upload {
     }
 }
 
+fn sealed() -> Sealed {
+    let request = GetBusinessRequest { business_id: "shop".to_owned() };
+    Seal::new([(1, &[0; 32][..])]).content(&request)
+}
+
 async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
     let (db, scope) = (store.reads(), &scope());
     let (early, late) = (&upload(10), &upload(20));
     let request = RequestKey {
         principal: "ROLE_BUSINESS/shop".to_owned(),
         request_id: "1".to_owned(),
-        content: [0; 32],
+        content: sealed(),
         method: "fill",
     };
     let fill = |tx: Tx| async move {
@@ -165,7 +172,7 @@ async fn uploads_memberships_and_requests_are_forgotten(store: Store) {
             for number in 0..5 {
                 let batch = StoredBatch {
                     number,
-                    content: [1; 32],
+                    content: sealed(),
                     report: BatchReport::default(),
                     members: vec![0; 4],
                 };

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{BatchReport, Batches, BusinessScope, Reading, Upload, UploadMode, UploadState},
     error::Error,
+    seal::Sealed,
 };
 
 /// How many batches' members are in memory at once when an upload is applied: 40 KB each.
@@ -26,7 +27,7 @@ pub(crate) struct StoredBatch {
     /// Its number in the upload.
     pub(crate) number: u32,
     /// Keyed digest of what it was made from.
-    pub(crate) content: [u8; 32],
+    pub(crate) content: Sealed,
     /// What is answered.
     pub(crate) report: BatchReport,
     /// Its record of members.
@@ -139,7 +140,7 @@ pub(crate) async fn insert_batch(
         business_id: Set(scope.business_id().to_owned()),
         upload_id: Set(upload_id.to_owned()),
         batch_number: Set(i64::from(stored.number)),
-        content: Set(stored.content.to_vec()),
+        content: Set(stored.content.kept()),
         rows_received: Set(columns::big(counts.received)),
         rows_duplicate: Set(columns::big(counts.duplicate)),
         rows_refused: Set(columns::refused(counts)),

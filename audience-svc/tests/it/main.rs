@@ -12,6 +12,7 @@ mod housekeeping;
 mod matching;
 mod reach;
 mod replicas;
+mod rotation;
 mod serving;
 mod timing;
 mod transparency;

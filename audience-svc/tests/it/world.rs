@@ -259,7 +259,21 @@ impl World {
     /// Another replica on the same store.
     pub(crate) async fn replica(&self) -> Replica {
         let (running, channel) = serve(&self.process, &self.config, self.noise).await;
-        Replica { _running: running, channel }
+        Replica { running, channel }
+    }
+
+    /// Another replica, with other secrets.
+    pub(crate) async fn replica_with(&self, match_keys: MatchKeyConfig) -> Replica {
+        let mut config = self.config.clone();
+        config.service.match_keys = match_keys;
+        let (running, channel) = serve(&self.process, &config, self.noise).await;
+        Replica { running, channel }
+    }
+
+    /// The service ends; another starts on the same store, with other secrets.
+    pub(crate) async fn restart_with(&mut self, match_keys: MatchKeyConfig) {
+        self.config.service.match_keys = match_keys;
+        self.restart().await;
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -281,8 +295,16 @@ impl World {
 }
 
 pub(crate) struct Replica {
-    _running: Running,
+    running: Running,
     channel: Channel,
+}
+
+impl Replica {
+    /// As at the end of a rolling update: drained, then gone.
+    pub(crate) async fn stop(self) {
+        self.running.stop();
+        self.running.stopped().await.unwrap();
+    }
 }
 
 async fn serve(
@@ -315,6 +337,12 @@ impl Callers<'_> {
 
     pub(crate) fn app(&self) -> DirectoryServiceClient<Link> {
         let bearer = self.world.bearer(&Caller::named(Role::App, "messenger"));
+        DirectoryServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
+
+    /// The operator, asking about the directory.
+    pub(crate) fn operator(&self) -> DirectoryServiceClient<Link> {
+        let bearer = self.world.bearer(&Caller::named(Role::Admin, "ops"));
         DirectoryServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
 

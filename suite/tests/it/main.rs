@@ -4,6 +4,7 @@
 mod bad_input;
 mod demo;
 mod drain;
+mod match_keys;
 mod raw;
 mod receipts;
 mod replicas;

@@ -12,15 +12,18 @@ use service_kit::test_util::Postgres;
 
 use crate::support::{Process, assent, service_binary};
 
+/// An address on a port that is free.
+const ANY: &str = "127.0.0.1:0";
+
 /// Processes of services, each with its configuration in one directory.
-struct Cluster {
+pub(crate) struct Cluster {
     directory: PathBuf,
     key_id: String,
-    processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
 }
 
 impl Cluster {
-    fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         // Makes the development key, with which everybody signs here.
         let made =
             assent().args(["token", "--role", "app", "--data"]).arg(directory).output().unwrap();
@@ -31,14 +34,14 @@ impl Cluster {
         Self { directory: directory.to_owned(), key_id, processes: Vec::new() }
     }
 
-    fn configuration(&self, name: &str, service: &str) -> PathBuf {
+    fn configuration(&self, name: &str, service: &str, address: &str) -> PathBuf {
         let directory = self.directory.display();
         let key_id = &self.key_id;
         let text = format!(
             r#"{service}
 
             [server]
-            address = "127.0.0.1:0"
+            address = "{address}"
             admin_address = ""
             trust_request_id = true
 
@@ -56,8 +59,8 @@ impl Cluster {
         file
     }
 
-    fn migrate(&self, name: &str, service: &str) {
-        let file = self.configuration(name, service);
+    pub(crate) fn migrate(&self, name: &str, service: &str) {
+        let file = self.configuration(name, service, ANY);
         let done =
             Command::new(service_binary(name)).arg("migrate").arg("--config").arg(file).output();
         let done = done.unwrap();
@@ -65,8 +68,13 @@ impl Cluster {
     }
 
     /// Starts a process and answers where it listens.
-    fn start(&mut self, name: &str, service: &str) -> String {
-        let file = self.configuration(name, service);
+    pub(crate) fn start(&mut self, name: &str, service: &str) -> String {
+        self.start_at(name, service, ANY)
+    }
+
+    /// The same, at this address.
+    pub(crate) fn start_at(&mut self, name: &str, service: &str, address: &str) -> String {
+        let file = self.configuration(name, service, address);
         let mut command = Command::new(service_binary(name));
         let mut process = Process::spawn(command.arg("--config").arg(file).stdout(Stdio::piped()));
         let address = listening(process.output());

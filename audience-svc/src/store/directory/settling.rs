@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use service_kit::clock::UnixMillis;
 
-use super::{Changes, Stored, reading::read_counter, written};
+use super::{Changes, Stored, reading::read_counter, versions::Counted, written};
 use crate::{
     domain::{Agreed, NOBODY},
     error::Error,
@@ -38,15 +38,20 @@ pub(crate) struct Entry {
     /// By which keys it is found from now on, in place of all earlier ones; none of them: it
     /// leaves. Nothing: as it is, and who is not in the directory stays out.
     pub(crate) keys: Option<Vec<MatchKey>>,
-    /// What older versions of the secret make of the same identifiers: nobody else is found by
+    /// What other versions of the secret make of the same identifiers: nobody else is found by
     /// these any more.
-    pub(crate) older_keys: Vec<MatchKey>,
+    pub(crate) other_keys: Vec<MatchKey>,
 }
 
 impl Entry {
     /// What was heard of a subject's consent, which changes nothing of its keys.
     pub(crate) const fn heard(subject_id: String, agreed: Agreed) -> Self {
-        Self { subject_id, agreed, keys: None, older_keys: Vec::new() }
+        Self { subject_id, agreed, keys: None, other_keys: Vec::new() }
+    }
+
+    /// A subject leaves the directory, whatever it has agreed to.
+    pub(crate) const fn gone(subject_id: String, agreed: Agreed) -> Self {
+        Self { subject_id, agreed, keys: Some(Vec::new()), other_keys: Vec::new() }
     }
 }
 
@@ -113,7 +118,7 @@ impl Writer {
         let (mut staying, mut changes) = (Vec::new(), Changes::default());
         // By ordinal: who leaves, and who had keys before.
         let (mut leaving, mut before) = (Vec::new(), BTreeMap::new());
-        let mut older = BTreeSet::new();
+        let (mut other, mut counted) = (BTreeSet::new(), Counted::default());
         for entry in entries {
             let held = known.get(&entry.subject_id);
             // Heard of later than this entry was.
@@ -126,6 +131,7 @@ impl Writer {
             if let Some(held) = held {
                 if stays.is_none() || !wanted {
                     leaving.push(held.found.ordinal);
+                    counted.leaves(held.secret_version);
                     changes.people.push((held.found.ordinal, false));
                 }
                 before.insert(held.found.ordinal, &held.keys);
@@ -156,7 +162,11 @@ impl Writer {
                 before.remove(&ordinal);
                 continue;
             }
-            older.extend(entry.older_keys.iter().copied());
+            if let Some((_, before, _)) = old {
+                counted.leaves(before);
+            }
+            counted.comes(version);
+            other.extend(entry.other_keys.iter().copied());
             staying.push(Staying {
                 subject_id: entry.subject_id.clone(),
                 ordinal,
@@ -166,10 +176,11 @@ impl Writer {
                 keys: keys.clone(),
             });
         }
-        let moving = Moving { before: &before, older };
+        let moving = Moving { before: &before, other };
         moving.apply(tx, &mut staying, holders, &mut changes).await?;
         remove(tx, &leaving).await?;
         save(tx, staying).await?;
+        counted.save(tx).await?;
         self.record(tx, &changes, now).await
     }
 
@@ -240,7 +251,7 @@ struct Moving<'a> {
     /// The keys that those who are settled had before, by ordinal.
     before: &'a BTreeMap<u32, &'a Vec<MatchKey>>,
     /// Keys that nobody is to be found by.
-    older: BTreeSet<MatchKey>,
+    other: BTreeSet<MatchKey>,
 }
 
 impl Moving<'_> {
@@ -268,16 +279,16 @@ impl Moving<'_> {
         let new = wanted.iter().filter(|(key, ordinal)| held.get(key) != Some(ordinal));
         let new: Vec<(MatchKey, u32)> = new.map(|(key, ordinal)| (*key, *ordinal)).collect();
 
-        let older: Vec<MatchKey> = self.older.difference(&gone).copied().collect();
-        let moved: Vec<MatchKey> = new.iter().map(|(key, _)| *key).chain(older).collect();
+        let other: Vec<MatchKey> = self.other.difference(&gone).copied().collect();
+        let moved: Vec<MatchKey> = new.iter().map(|(key, _)| *key).chain(other).collect();
         let found = holders(&moved);
         let of_others = |holder: &u32| *holder != NOBODY && !self.before.contains_key(holder);
         let others: BTreeSet<u32> = found.iter().copied().filter(of_others).collect();
         take_from(tx, others.into_iter().collect(), &moved.iter().copied().collect()).await?;
 
-        let older = moved.iter().zip(&found).skip(new.len());
-        let older = older.filter(|(_, holder)| of_others(holder)).map(|(key, _)| *key);
-        let nobody = gone.into_iter().chain(older);
+        let other = moved.iter().zip(&found).skip(new.len());
+        let other = other.filter(|(_, holder)| of_others(holder)).map(|(key, _)| *key);
+        let nobody = gone.into_iter().chain(other);
         changes.keys.extend(nobody.map(|key| Change { key, ordinal: None }));
         let change = |(key, ordinal)| Change { key, ordinal: Some(ordinal) };
         changes.keys.extend(new.into_iter().map(change));

@@ -37,7 +37,7 @@ async fn register(store: &Store, byte: u8) {
         subject_id: format!("subject-{byte}"),
         agreed: Agreed { transfer: Until::NEVER, ads: Until::NEVER, revision: 1 },
         keys: Some(vec![key(byte)]),
-        older_keys: Vec::new(),
+        other_keys: Vec::new(),
     };
     let entry = &entry;
     let settle = |tx: Tx| async move {

@@ -100,7 +100,10 @@ impl Stage {
         let program = Program::this("serve-audience")?;
         let begun = Instant::now();
         let log = self.directory.path().join("log");
-        let service = block_in_place(|| Service::start(&program, &self.config, Some(&log)))?;
+        let service = block_in_place(|| {
+            let service = Service::start(&program, &self.config, Some(&log))?;
+            service.wait_until_ready().map(|()| service)
+        })?;
         self.service = Some(service);
         Ok(begun.elapsed())
     }

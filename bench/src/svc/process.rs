@@ -3,8 +3,8 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{BufRead, Write},
-    net::SocketAddr,
+    io::{BufRead, Read as _, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use super::Kept;
 use crate::Result;
+
+/// How long a service may take until it takes calls.
+const START: Duration = Duration::from_mins(10);
 
 /// How a service is started.
 #[derive(Debug, Clone)]
@@ -131,6 +134,31 @@ impl Service {
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.kept.has_ended()
+    }
+
+    /// Waits until it says that it takes calls.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        let until = Instant::now() + START;
+        while !self.is_ready().unwrap_or(false) {
+            if self.has_ended() || Instant::now() > until {
+                return Err("the service does not get ready".into());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self) -> Result<bool> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(
+            stream,
+            "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.admin
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.split(' ').nth(1) == Some("200"))
     }
 
     /// Asks it to end, and waits until it has.

@@ -1,11 +1,14 @@
-//! Keyed digests of requests. Plain ones would undo the keyed identifiers beside them: whoever
+//! Keyed digests of requests and callers. Plain ones would undo the keyed identifiers beside them: whoever
 //! stole the store could try every phone number against the digest of a request with one row.
 
 use std::fmt;
 
 use hmac::{Hmac, Mac};
 use prost::{Message, Name};
-use service_kit::grpc::{PageTokens, request_digest};
+use service_kit::{
+    auth::Caller,
+    grpc::{PageTokens, request_digest},
+};
 use sha2::Sha256;
 
 /// Makes keyed digests.
@@ -30,6 +33,19 @@ impl Seal {
         let mut mac = self.keyed.clone();
         mac.update(&request_digest(message));
         mac.finalize().into_bytes().into()
+    }
+
+    /// Whose request it is, as it may be stored: the id of a subject or a business; of anybody else
+    /// a digest of the token's name, which for an operator is often an email address.
+    pub(crate) fn principal(&self, caller: &Caller) -> String {
+        let role = caller.role.as_str_name();
+        if let Some(id) = caller.subject.as_ref().or(caller.business.as_ref()) {
+            return format!("{role}/{id}");
+        }
+        let mut mac = self.keyed.clone();
+        mac.update(b"caller;");
+        mac.update(caller.name.as_bytes());
+        format!("{role}/{}", hex::encode(mac.finalize().into_bytes()))
     }
 }
 

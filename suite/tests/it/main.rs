@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod canary;
+mod cluster;
 mod demo;
 mod drain;
+mod people;
 mod raw;
 mod receipts;
 mod replicas;
 mod support;
 mod table;
+mod upload_killed;

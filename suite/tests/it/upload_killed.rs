@@ -9,8 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use proto::{
     audience::v1::{
         AppendUploadRequest, Audience, CheckMembershipRequest, CommitUploadRequest,
-        CreateAudienceRequest, CreateUploadRequest, CustomerSource, GetUploadRequest, Upload,
-        UploadMode, audience_service_client::AudienceServiceClient,
+        CreateAudienceRequest, CreateUploadRequest, CustomerSource, EstimateReachRequest,
+        Expression, ExpressionTerm, GetUploadRequest, Upload, UploadMode,
+        audience_service_client::AudienceServiceClient, expression_term::Term,
         targeting_service_client::TargetingServiceClient,
     },
     types::v1::IdentifierKind,
@@ -190,7 +191,18 @@ impl Business {
         };
         let committed = self.0.clone().commit_upload(commit).await.unwrap().into_inner();
         let audience = committed.audience.unwrap();
-        assert!(audience.targetable, "{audience:?}, {:?}", committed.upload);
+        if !audience.targetable {
+            // On a machine that is too busy a list is applied without its size being drawn; asking
+            // for it draws it then.
+            let of = Term::AudienceId(audience.audience_id.clone());
+            let include = vec![ExpressionTerm { term: Some(of) }];
+            let estimate = EstimateReachRequest {
+                request_id: format!("{}-size", audience.audience_id),
+                expression: Some(Expression { include, ..Default::default() }),
+            };
+            let drawn = self.0.clone().estimate_reach(estimate).await.unwrap().into_inner();
+            assert!(!drawn.reach.unwrap().below_minimum);
+        }
         (committed.upload.unwrap(), audience)
     }
 }

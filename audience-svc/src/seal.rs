@@ -1,11 +1,14 @@
-//! Keyed digests of requests. Plain ones would undo the keyed identifiers beside them: whoever
-//! stole the store could try every phone number against the digest of a request with one row.
+//! Keyed digests of requests and callers. Plain ones would undo the keyed identifiers beside them:
+//! whoever stole the store could try every phone number against the digest of a request with one row.
 
 use std::fmt;
 
 use hmac::{Hmac, Mac};
 use prost::{Message, Name};
-use service_kit::grpc::{PageTokens, request_digest};
+use service_kit::{
+    auth::Caller,
+    grpc::{PageTokens, request_digest},
+};
 use sha2::Sha256;
 
 /// Makes keyed digests.
@@ -65,6 +68,26 @@ impl Seal {
             sealed
         };
         Sealed(self.keyed.iter().map(sealed).collect())
+    }
+
+    /// Whose request it is, as it may be stored: the id of a subject or a business; of anybody else
+    /// a digest of the token's name, which for an operator is often an email address. It is under the
+    /// oldest version, so that all replicas find it while a newer one is brought in. When that is
+    /// dropped, what an app or an operator asked for before is done again if it is sent again; all of
+    /// it can be done twice.
+    pub(crate) fn principal(&self, caller: &Caller) -> String {
+        let role = caller.role.as_str_name();
+        if let Some(id) = caller.subject.as_ref().or(caller.business.as_ref()) {
+            return format!("{role}/{id}");
+        }
+        let digest = self.keyed.last().map(|(_, oldest)| {
+            let mut mac = oldest.clone();
+            mac.update(b"caller;");
+            mac.update(caller.name.as_bytes());
+            hex::encode(mac.finalize().into_bytes())
+        });
+        // There is always a version.
+        format!("{role}/{}", digest.unwrap_or_default())
     }
 }
 

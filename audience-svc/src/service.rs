@@ -115,9 +115,8 @@ impl Service {
         request_id: &str,
         message: &M,
     ) -> RequestKey {
-        let who = caller.business.as_ref().unwrap_or(&caller.name);
         RequestKey {
-            principal: format!("{}/{who}", caller.role.as_str_name()),
+            principal: self.seal.principal(caller),
             request_id: request_id.to_owned(),
             content: self.seal.content(message),
             method,

@@ -1,9 +1,11 @@
-//! Keyed digests of requests. A plain one is kept beside keyed identifiers and undoes them: whoever
+//! Keyed digests of requests and callers. A plain one is kept beside keyed identifiers and undoes them: whoever
 //! stole the store could try every phone number there is against it.
 
 use std::fmt;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, Mac};
+use service_kit::auth::Caller;
 use sha2::Sha256;
 
 /// Makes keyed digests of digests.
@@ -26,6 +28,19 @@ impl Seal {
         let mut mac = self.0.clone();
         mac.update(&digest);
         mac.finalize().into_bytes().into()
+    }
+
+    /// Who sends a request, as it may be stored: the id of a subject; of anybody else a digest of
+    /// the token's name, which for an operator is often an email address.
+    pub(crate) fn caller(&self, caller: &Caller) -> String {
+        let role = caller.role.as_str_name();
+        if let Some(subject) = &caller.subject {
+            return format!("{role}/{subject}");
+        }
+        let mut mac = self.0.clone();
+        mac.update(b"caller;");
+        mac.update(caller.name.as_bytes());
+        format!("{role}/{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{error::Error, seal::Sealed};
 /// Names one write of one caller.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestKey {
-    /// The caller: role and name.
+    /// The caller: its role, and which of that role.
     pub(crate) principal: String,
     /// Chosen by the caller.
     pub(crate) request_id: String,

@@ -10,7 +10,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -61,6 +61,8 @@ pub(super) struct Program<'a> {
 pub(super) struct Engine {
     keeper: Child,
     port: u16,
+    /// What it has printed.
+    log: Arc<Mutex<String>>,
 }
 
 impl Engine {
@@ -103,20 +105,22 @@ impl Engine {
         // Read to its end, or the server would stand still when the pipe is full.
         let (found, ready) = mpsc::channel();
         let mark = program.ready;
+        let log = Arc::new(Mutex::new(String::new()));
+        let seen = log.clone();
         thread::spawn(move || {
-            let mut seen = Some(String::new());
             for line in BufReader::new(reader).lines().map_while(Result::ok) {
-                let Some(text) = &mut seen else { continue };
-                *text = format!("{text}{line}\n");
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.push_str(&line);
+                seen.push('\n');
                 if line.contains(mark) {
                     let _ = found.send(Ok(()));
-                    seen = None;
                 }
             }
             // The receiver is gone once the server had started.
-            let _ = found.send(Err(seen.unwrap_or_default()));
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = found.send(Err(seen.clone()));
         });
-        let mut engine = Self { keeper, port };
+        let mut engine = Self { keeper, port, log };
         match ready.recv_timeout(START) {
             Ok(Ok(())) => Ok(engine),
             Ok(Err(output)) => {
@@ -134,6 +138,11 @@ impl Engine {
 
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it has printed so far.
+    pub(super) fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The server's process, of those that are served from a directory.

@@ -1,12 +1,14 @@
-//! What tests need around a service: databases, Redis, keys. The engines are real, private to the
+//! What tests need around a service: databases, Redis, keys, a collector. The engines are real, private to the
 //! test process, on ports from the operating system, and gone when the process ends, however it
 //! ends.
 
+mod collector;
 mod engine;
 mod keys;
 mod postgres;
 mod redis;
 
+pub use collector::Collector;
 pub use keys::TestKeys;
 pub use postgres::Postgres;
 pub use redis::Redis;

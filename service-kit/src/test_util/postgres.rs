@@ -78,6 +78,11 @@ impl Postgres {
         &self.programs
     }
 
+    /// What the server has logged since it was last started.
+    pub fn log(&self) -> String {
+        self.slot().as_ref().map(Engine::log).unwrap_or_default()
+    }
+
     /// Ends the server at once, as a crash of it would.
     pub fn kill(&self) {
         if let Some(mut engine) = self.slot().take() {

@@ -3,18 +3,16 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, extract::State, response::IntoResponse};
 use proto::{options::v1::Role, suggest::v1::spam_service_client::SpamServiceClient};
 use service_kit::{
     auth::Caller,
     boot::Process,
     clock::Clock,
     config::{Config, LogFormat, Secret, ServerConfig, TelemetryConfig},
-    test_util::TestKeys,
+    test_util::{Collector, TestKeys},
 };
 
 use crate::rehearsal::{DRIVER_TEXT, Rehearsal, RehearsalConfig, channel, eventually, risk_of};
@@ -177,42 +175,10 @@ async fn the_log_has_a_line_for_each_call_with_its_ids_and_no_secrets() {
     assert!(starting["config"].as_str().unwrap().contains(r#""secret":"***""#));
 }
 
-/// What a collector was sent: path and message.
-type Exports = Arc<Mutex<Vec<(String, Bytes)>>>;
-
-/// An OTLP collector that keeps what it is sent. Its address.
-async fn collector(exports: Exports) -> String {
-    async fn export(
-        State(exports): State<Exports>,
-        uri: http::Uri,
-        body: Bytes,
-    ) -> impl IntoResponse {
-        exports.lock().unwrap().push((uri.path().to_owned(), body));
-        // An empty message, and the status where an answer without trailers has it.
-        tonic::Status::new(tonic::Code::Ok, "").into_http::<axum::body::Body>()
-    }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = Router::new().fallback(export).with_state(exports);
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let service = hyper_util::service::TowerToHyperService::new(router.clone());
-            tokio::spawn(async move {
-                let executor = hyper_util::rt::TokioExecutor::new();
-                let io = hyper_util::rt::TokioIo::new(stream);
-                let server = hyper::server::conn::http2::Builder::new(executor);
-                let _ = server.serve_connection(io, service).await;
-            });
-        }
-    });
-    format!("http://{address}")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_and_metrics_are_exported_before_the_process_ends() {
-    let exports = Exports::default();
-    let process = ChildProcess::start_with(Some(collector(exports.clone()).await));
+    let collector = Collector::start().await;
+    let process = ChildProcess::start_with(Some(collector.url().to_owned()));
     let mut client = process.client().await;
     let answer = client.get_spam_risk(process.risk("traced")).await.unwrap();
     let parent = answer.metadata().get("traceparent").unwrap().to_str().unwrap().to_owned();
@@ -223,7 +189,7 @@ async fn spans_and_metrics_are_exported_before_the_process_ends() {
     let (code, log) = process.end();
     assert_eq!(code, Some(0), "{log:#?}");
 
-    let exports = exports.lock().unwrap();
+    let exports = collector.exports();
     let sent = |path: &str, what: &[u8]| {
         exports.iter().any(|(to, message)| {
             to.contains(path) && message.windows(what.len()).any(|part| part == what)

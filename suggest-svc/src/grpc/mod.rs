@@ -61,7 +61,7 @@ fn own_subject(caller: &Caller) -> Result<Subject, Status> {
 /// Which write this is. What is kept of the digest is keyed: it is over raw identifiers.
 fn once(suggest: &Suggest, caller: &Caller, request_id: &str, digest: [u8; 32]) -> Once {
     Once {
-        caller: format!("{}/{}", caller.role.as_str_name(), caller.name),
+        caller: suggest.seal.caller(caller),
         request_id: request_id.to_owned(),
         digest: suggest.seal.keyed(digest),
         at: suggest.clock.now(),

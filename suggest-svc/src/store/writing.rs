@@ -23,7 +23,7 @@ use crate::error::Error;
 /// Which write this is: the same request sent again is the same write.
 #[derive(Debug, Clone)]
 pub(crate) struct Once {
-    /// The caller's role and name: request ids of different callers never meet.
+    /// The caller's role, and which of that role: request ids of different callers never meet.
     pub(crate) caller: String,
     /// Unique to one write of that caller.
     pub(crate) request_id: String,

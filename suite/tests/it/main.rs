@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod canary;
+mod cluster;
 mod demo;
 mod drain;
 mod match_keys;
+mod people;
 mod raw;
 mod receipts;
 mod replicas;
 mod support;
 mod table;
+mod upload_killed;

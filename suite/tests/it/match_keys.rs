@@ -19,8 +19,8 @@ use service_kit::clock::Clock;
 use tonic::transport::Channel;
 
 use crate::{
+    cluster::Cluster,
     raw::call_once,
-    replicas::Cluster,
     support::{assent, connect},
 };
 
@@ -40,19 +40,19 @@ struct World {
 impl World {
     /// With the first secret.
     async fn start(directory: &Path) -> Self {
-        let mut cluster = Cluster::new(directory);
+        let mut cluster = Cluster::new(directory, "");
         let store = format!("[store]\nurl = \"sqlite:{}/consent.db\"\n", directory.display());
         cluster.migrate("consent-svc", &store);
-        let consent = cluster.start("consent-svc", &store);
+        let consent = cluster.spawn("consent-svc", &store);
         new_secret(directory, 1);
         let config = audience(directory, &consent, &[1]);
         cluster.migrate("audience-svc", &config);
-        let audience = cluster.start("audience-svc", &config);
+        let audience = cluster.spawn("audience-svc", &config);
         let upstream =
             |name: &str, url: &str| format!("[upstreams.{name}]\nendpoints = [\"{url}\"]\n");
         let upstreams = [("consent", &consent), ("audience", &audience), ("suggest", &consent)];
         let upstreams = upstreams.map(|(name, url)| upstream(name, url));
-        let endpoint = cluster.start("gateway", &upstreams.concat());
+        let endpoint = cluster.spawn("gateway", &upstreams.concat());
         let gateway = connect(&endpoint).await;
         let directory = directory.to_owned();
         let requests = Cell::new(0);
@@ -67,7 +67,7 @@ impl World {
         assert!(before.wait().success());
         let config = audience(&self.directory, &self.consent, versions);
         let address = self.audience.strip_prefix("http://").unwrap();
-        self.cluster.start_at("audience-svc", &config, address);
+        self.cluster.spawn_at("audience-svc", &config, address);
         self.cluster.processes.push(gateway);
         // It listens before it is ready, and the gateway has to find it again.
         while self.run(&["progress"]).status.code() == Some(1) {}

@@ -1,9 +1,10 @@
 //! Processes of Assent, started for one test and ended with it.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::JoinHandle,
 };
 
 use serde_json::Value;
@@ -15,55 +16,77 @@ pub(crate) fn assent() -> Command {
 }
 
 /// A process that is killed when its test ends.
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    /// What it prints, gathered until it ends.
+    printed: Vec<JoinHandle<Vec<u8>>>,
+}
 
 impl Process {
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
+        Self { child: command.spawn().unwrap(), printed: Vec::new() }
     }
 
     pub(crate) fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// SIGTERM, as a supervisor sends it.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.0.wait().unwrap()
+        self.child.wait().unwrap()
     }
 
     /// The most memory that the process has had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 
-    /// Its standard output, if it was piped.
-    pub(crate) fn output(&mut self) -> ChildStdout {
-        self.0.stdout.take().unwrap()
+    /// What is told by a line that the process prints on its standard output, which was piped. All
+    /// that it prints is read from then on, lest the pipe be full and it stand still; so is its
+    /// standard error, if that was piped too.
+    pub(crate) fn told<T>(&mut self, by: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.printed.extend(self.child.stderr.take().map(|errors| gather(errors, Vec::new())));
+        let mut output = BufReader::new(self.child.stdout.take().unwrap());
+        let mut printed = Vec::new();
+        let mut told = None;
+        while told.is_none() {
+            let line = printed.len();
+            if output.read_until(b'\n', &mut printed).unwrap() == 0 {
+                break;
+            }
+            told = std::str::from_utf8(&printed[line..]).ok().and_then(&by);
+        }
+        self.printed.push(gather(output, printed));
+        told
     }
 
-    /// The first JSON object among the lines that the process prints on its standard output.
-    fn described(&mut self) -> Value {
-        let mut lines = BufReader::new(self.output()).lines().map_while(Result::ok);
-        let described = lines.by_ref().find_map(|line| serde_json::from_str(&line).ok());
-        // What it logs later must not fill the pipe and stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        described.expect("the process ended before it was ready")
+    /// All that it printed, as far as it was read, once it has ended.
+    pub(crate) fn printed(&mut self) -> Vec<u8> {
+        self.wait();
+        self.printed.drain(..).flat_map(|thread| thread.join().unwrap()).collect()
     }
+}
+
+fn gather(mut from: impl Read + Send + 'static, mut to: Vec<u8>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        from.read_to_end(&mut to).unwrap();
+        to
+    })
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -80,11 +103,26 @@ impl Suite {
     }
 
     pub(crate) fn start_on(data: &Path, address: &str) -> Self {
+        Self::spawn(&mut Self::command(data, address))
+    }
+
+    /// On a free port, with everything logged, and all that it prints gathered.
+    pub(crate) fn start_tracing(data: &Path) -> Self {
+        let mut command = Self::command(data, "127.0.0.1:0");
+        Self::spawn(command.env("RUST_LOG", "trace").stderr(Stdio::piped()))
+    }
+
+    fn command(data: &Path, address: &str) -> Command {
         let mut command = assent();
         command.args(["serve", "--json", "--address", address, "--data"]).arg(data);
+        command
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut process = Process::spawn(command.stdout(Stdio::piped()));
-        let described = process.described();
-        Self { process, described }
+        // The only line that is a JSON object.
+        let described = process.told(|line| serde_json::from_str(line).ok());
+        Self { process, described: described.expect("the process ended before it was ready") }
     }
 
     pub(crate) fn gateway(&self) -> &str {
@@ -94,6 +132,12 @@ impl Suite {
     /// The address of one service, behind the gateway.
     pub(crate) fn service(&self, name: &str) -> &str {
         self.described["services"][name].as_str().unwrap()
+    }
+
+    /// Where each service tells its metrics.
+    pub(crate) fn metrics(&self) -> Vec<String> {
+        let admin = self.described["admin"].as_object().unwrap();
+        admin.values().map(|url| url.as_str().unwrap().to_owned()).collect()
     }
 
     /// A token of a role.

@@ -20,7 +20,7 @@ use crate::{
     support::{Suite, connect},
 };
 
-const ROLES: [Role; 6] =
+pub(crate) const ROLES: [Role; 6] =
     [Role::User, Role::Business, Role::App, Role::AdServer, Role::Admin, Role::Service];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,7 @@ async fn every_method_keeps_its_promises_about_errors() {
 }
 
 /// Which service of the suite owns a method.
-fn owner(method: &Method) -> &'static str {
+pub(crate) fn owner(method: &Method) -> &'static str {
     match method.package() {
         "assent.consent.v1" => "consent-svc",
         "assent.audience.v1" => "audience-svc",
@@ -117,12 +117,17 @@ fn listed_as_not_built() -> BTreeSet<String> {
     listed
 }
 
-fn request_type(method: &Method) -> MessageDescriptor {
+pub(crate) fn request_type(method: &Method) -> MessageDescriptor {
     let service = pool().get_service_by_name(&method.service).unwrap();
     service.methods().find(|rpc| rpc.name() == method.name).unwrap().input()
 }
 
-fn rule(field: &FieldDescriptor) -> FieldRule {
+pub(crate) fn response_type(method: &Method) -> MessageDescriptor {
+    let service = pool().get_service_by_name(&method.service).unwrap();
+    service.methods().find(|rpc| rpc.name() == method.name).unwrap().output()
+}
+
+pub(crate) fn rule(field: &FieldDescriptor) -> FieldRule {
     let extension = pool().get_extension_by_name("assent.options.v1.field").unwrap();
     field.options().get_extension(&extension).as_message().unwrap().transcode_to().unwrap()
 }
@@ -138,7 +143,7 @@ fn required_fields(message: &DynamicMessage) -> Vec<FieldDescriptor> {
 }
 
 /// A message that breaks no rule: every REQUIRED field is there, with a value of its format.
-fn sample(of: &MessageDescriptor) -> DynamicMessage {
+pub(crate) fn sample(of: &MessageDescriptor) -> DynamicMessage {
     let mut message = DynamicMessage::new(of.clone());
     for field in of.fields().filter(is_required) {
         let value = sample_value(&field);

@@ -67,10 +67,10 @@ impl Lists {
         Ok(lists)
     }
 
-    /// As [`Lists::catch_up`], where there is something to apply: for look-ups, so that whoever was
-    /// told of a change is not answered without it by another replica.
-    pub(crate) async fn look(&self) -> Result<(), Error> {
-        if list_changes::last(self.store.reads()).await? > self.reached.load(Ordering::Acquire) {
+    /// Applies every change up to this one: for look-ups, who have read its number, so that whoever
+    /// was told of a change is not answered without it by another replica.
+    pub(crate) async fn reach(&self, change: i64) -> Result<(), Error> {
+        if change > self.reached.load(Ordering::Acquire) {
             self.catch_up().await?;
         }
         Ok(())

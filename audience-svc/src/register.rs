@@ -1,10 +1,10 @@
 //! Registering identifiers: only of people who agreed to the transfer, only as match keys.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use identifiers::{MatchKey, Region};
 use serde::{Deserialize, Serialize};
-use service_kit::compute::compute;
+use service_kit::{clock::UnixMillis, compute::compute};
 use tokio::time::timeout;
 
 use crate::{
@@ -60,6 +60,11 @@ impl Keyed {
         keyed
     }
 
+    /// What the caller is told.
+    fn outcome(&self, agreed: Agreed, now: UnixMillis) -> Outcome {
+        Outcome { stored: agreed.may_stay(now), rejections: self.rejections.clone() }
+    }
+
     /// What becomes of the person, keyed under `version`. When all that was sent was refused, the
     /// person is found by the keys of before: a wrong region must not take somebody out of every
     /// list.
@@ -76,27 +81,48 @@ impl Keyed {
     }
 }
 
+/// A message of registrations.
+#[derive(Debug)]
+pub(crate) struct Registering {
+    pub(crate) key: RequestKey,
+    pub(crate) people: Vec<Keyed>,
+}
+
+impl Registering {
+    /// Who is named in it.
+    pub(crate) fn subjects(&self) -> HashSet<String> {
+        self.people.iter().map(|one| one.subject_id.clone()).collect()
+    }
+}
+
 impl Service {
-    /// Applies registrations together. Whoever has not agreed to the transfer is not stored, and
-    /// what was stored of them is removed.
+    /// Applies messages of registrations together; nobody is named twice in them. Whoever has not
+    /// agreed to the transfer is not stored, and what was stored of them is removed.
     ///
     /// consent-svc is asked while nobody else can change the directory: whoever withdraws after its
     /// answer is removed by the follower of its feed, who waits until these are stored.
     pub(crate) async fn put_identifiers(
         &self,
-        request: &RequestKey,
-        registrations: Vec<Keyed>,
-    ) -> Result<Vec<Outcome>, Error> {
-        let registrations = &registrations;
+        messages: &[Registering],
+    ) -> Result<Vec<Vec<Outcome>>, Error> {
         // They take turns in the database anyway: so that one connection waits there, not all.
         let _turn = self.registering.lock().await;
         let put = |tx: Tx| async move {
             let writer = directory::begin(&tx).await?;
-            if let Some(outcomes) = requests::replay(&*tx, request).await? {
-                return Ok(outcomes);
+            let keys: Vec<&RequestKey> = messages.iter().map(|one| &one.key).collect();
+            let mut outcomes: Vec<Option<Vec<Outcome>>> = requests::replays(&*tx, &keys).await?;
+            let new: Vec<&Registering> = messages
+                .iter()
+                .zip(&outcomes)
+                .filter_map(|(one, known)| known.is_none().then_some(one))
+                .collect();
+            if !new.is_empty() {
+                self.directory.catch_up_in(&*tx).await?;
+                let mut settled = self.settle(&tx, writer, &new).await?.into_iter();
+                let open = outcomes.iter_mut().filter(|known| known.is_none());
+                open.for_each(|known| *known = settled.next());
             }
-            self.directory.catch_up_in(&*tx).await?;
-            self.settle(&tx, writer, request, registrations).await
+            Ok(outcomes.into_iter().flatten().collect::<Vec<_>>())
         };
         let outcomes = self.store.locking("put_identifiers", put).await?;
         if let Err(error) = self.directory.catch_up().await {
@@ -110,27 +136,39 @@ impl Service {
         &self,
         tx: &Tx,
         writer: directory::Writer,
-        request: &RequestKey,
-        registrations: &[Keyed],
-    ) -> Result<Vec<Outcome>, Error> {
-        let subjects = registrations.iter().map(|one| one.subject_id.clone()).collect();
+        messages: &[&Registering],
+    ) -> Result<Vec<Vec<Outcome>>, Error> {
+        let people = || messages.iter().flat_map(|one| &one.people);
+        let subjects = people().map(|one| one.subject_id.clone()).collect();
         let agreed = timeout(PATIENCE, self.consent.agreed(subjects)).await;
         let agreed = agreed.map_err(|_| Error::ConsentTimeout)??;
         let now = self.now();
-        let outcome = |(one, agreed): (&Keyed, &Agreed)| Outcome {
-            stored: agreed.may_stay(now),
-            rejections: one.rejections.clone(),
+        let known = writer.known(tx, people().map(|one| one.subject_id.as_str())).await?;
+        let mut answers = agreed.iter();
+        let outcomes: Vec<Vec<Outcome>> = messages
+            .iter()
+            .map(|message| {
+                let people = message.people.iter().zip(answers.by_ref());
+                people.map(|(one, agreed)| one.outcome(*agreed, now)).collect()
+            })
+            .collect();
+        // Of a message of which nobody is here or may be, nothing is kept, not even that it came.
+        let concerns = |one: &Registering, outcomes: &[Outcome]| {
+            outcomes.iter().any(|outcome| outcome.stored)
+                || one.people.iter().any(|one| known.contains_key(&one.subject_id))
         };
-        let outcomes: Vec<Outcome> = registrations.iter().zip(&agreed).map(outcome).collect();
-        let ids = registrations.iter().map(|one| one.subject_id.as_str());
-        let known = writer.known(tx, ids).await?;
-        if known.is_empty() && outcomes.iter().all(|outcome| !outcome.stored) {
-            // There is nothing to keep of these people, not even that somebody asked.
+        let kept: Vec<_> = messages
+            .iter()
+            .zip(&outcomes)
+            .filter(|(one, outcomes)| concerns(one, outcomes))
+            .map(|(one, outcomes)| (&one.key, outcomes))
+            .collect();
+        if kept.is_empty() {
             return Ok(outcomes);
         }
         let version = self.storing_version(tx).await?;
-        let entry = |(one, agreed): (&Keyed, Agreed)| one.entry(agreed, version);
-        let entries: Vec<_> = registrations.iter().zip(agreed).map(entry).collect();
+        let entries: Vec<_> =
+            people().zip(agreed).map(|(one, agreed)| one.entry(agreed, version)).collect();
         let index = self.directory.index();
         let holders = |keys: &[MatchKey]| {
             let mut holders = Vec::with_capacity(keys.len());
@@ -138,7 +176,7 @@ impl Service {
             holders
         };
         writer.settle(tx, &entries, &known, holders, version, now).await?;
-        requests::record(tx, request, &outcomes, now).await?;
+        requests::record_all(tx, &kept, now).await?;
         Ok(outcomes)
     }
 

@@ -3,12 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::{
-    domain::day_of,
-    error::Error,
-    service::Service,
-    store::{departures, directory},
-};
+use crate::{domain::day_of, error::Error, service::Service, store::serving};
 
 impl Service {
     /// The targetable audiences that a person is in, as business and audience; those of one
@@ -38,21 +33,17 @@ impl Service {
         if !self.consent.allows_ads(subject_id).await? {
             return Ok(Vec::new());
         }
-        let (now, db) = (self.now(), self.store.reads());
-        let Some(person) = directory::find_subject(db, subject_id).await? else {
+        let Some(person) = serving::person(self.store.reads(), subject_id).await? else {
             return Ok(Vec::new());
         };
-        if !person.found.agreed.may_stay(now) {
+        let now = self.now();
+        if !person.agreed.may_stay(now) {
             self.untidy.notify_one();
             return Ok(Vec::new());
         }
-        self.lists.look().await?;
-        let mut found = self.lists.of(person.found.ordinal, day_of(now), true);
-        if !found.is_empty() {
-            let left = departures::of_subject(db, subject_id).await?;
-            let left: HashSet<String> = left.into_iter().map(|(business, _)| business).collect();
-            found.retain(|(business, _)| !left.contains(business));
-        }
+        self.lists.reach(person.lists_at).await?;
+        let mut found = self.lists.of(person.ordinal, day_of(now), true);
+        found.retain(|(business, _)| !person.left.contains(business));
         Ok(found)
     }
 }

@@ -1,9 +1,6 @@
 //! For the person: who lists them, and the way out.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::timeout;
 
@@ -12,7 +9,7 @@ use crate::{
     domain::{MemberDay, day_of},
     error::Error,
     service::Service,
-    store::{RequestKey, Tx, businesses, departures, directory, members},
+    store::{RequestKey, Tx, businesses, departures, directory, members, serving},
 };
 
 /// How long consent-svc may take while everybody who changes the directory waits.
@@ -54,18 +51,16 @@ impl Service {
         subject_id: &str,
     ) -> Result<BTreeMap<String, MemberDay>, Error> {
         let (db, now) = (self.store.reads(), self.now());
-        let person = directory::find_subject(db, subject_id).await?;
-        let Some(person) = person.filter(|person| person.found.agreed.may_stay(now)) else {
+        let person = serving::person(db, subject_id).await?;
+        let Some(person) = person.filter(|person| person.agreed.may_stay(now)) else {
             return Ok(BTreeMap::new());
         };
-        let (ordinal, today) = (person.found.ordinal, day_of(now));
-        self.lists.look().await?;
+        let (ordinal, today) = (person.ordinal, day_of(now));
+        self.lists.reach(person.lists_at).await?;
         let found = self.lists.of(ordinal, today, false);
         let audiences: Vec<String> = found.into_iter().map(|(_, audience)| audience).collect();
         let mut since = members::listed_since(db, ordinal, &audiences, today).await?;
-        let left = departures::of_subject(db, subject_id).await?;
-        let left: HashSet<String> = left.into_iter().map(|(business, _)| business).collect();
-        since.retain(|business, _| !left.contains(business));
+        since.retain(|business, _| !person.left.contains(business));
         Ok(since)
     }
 

@@ -5,6 +5,7 @@ mod business;
 mod directory;
 mod identifier;
 mod parse;
+mod registering;
 mod shape;
 mod stream;
 mod targeting;

@@ -16,6 +16,7 @@ pub(crate) mod replicas;
 pub(crate) mod requests;
 #[cfg(feature = "seeding")]
 pub mod seeding;
+pub(crate) mod serving;
 #[cfg(test)]
 mod tests;
 pub(crate) mod uploads;

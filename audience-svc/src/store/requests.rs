@@ -33,11 +33,34 @@ pub(crate) async fn replay<T: DeserializeOwned>(
     let Some(known) = table::Entity::find_by_id(id).one(db).await.map_err(failed)? else {
         return Ok(None);
     };
+    answer(key, &known).map(Some)
+}
+
+/// As [`replay`] for several requests of one caller.
+pub(crate) async fn replays<T: DeserializeOwned>(
+    db: &impl ConnectionTrait,
+    keys: &[&RequestKey],
+) -> Result<Vec<Option<T>>, Error> {
+    let Some(first) = keys.first() else { return Ok(Vec::new()) };
+    let rows = table::Entity::find()
+        .filter(table::Column::Principal.eq(&*first.principal))
+        .filter(table::Column::RequestId.is_in(keys.iter().map(|key| &*key.request_id)))
+        .all(db)
+        .await
+        .map_err(failed)?;
+    let known = |key: &&RequestKey| {
+        let known = rows.iter().find(|row| row.request_id == key.request_id);
+        known.map(|known| answer(key, known)).transpose()
+    };
+    keys.iter().map(known).collect()
+}
+
+fn answer<T: DeserializeOwned>(key: &RequestKey, known: &table::Model) -> Result<T, Error> {
     if !key.content.is(&known.content) {
         return Err(Error::RequestIdReused);
     }
-    let unreadable = |_| Error::Internal("a stored answer cannot be read");
-    serde_json::from_str(&known.answer).map(Some).map_err(unreadable)
+    serde_json::from_str(&known.answer)
+        .map_err(|_| Error::Internal("a stored answer cannot be read"))
 }
 
 pub(crate) async fn record<T: Serialize>(
@@ -46,14 +69,30 @@ pub(crate) async fn record<T: Serialize>(
     answer: &T,
     now: UnixMillis,
 ) -> Result<(), Error> {
-    let row = table::ActiveModel {
-        principal: Set(key.principal.clone()),
-        request_id: Set(key.request_id.clone()),
-        content: Set(key.content.kept()),
-        answer: Set(written(answer)?),
-        recorded_at: Set(now.get()),
+    record_all(tx, &[(key, answer)], now).await
+}
+
+/// Notes what several requests were answered.
+pub(crate) async fn record_all<T: Serialize>(
+    tx: &DatabaseTransaction,
+    answers: &[(&RequestKey, &T)],
+    now: UnixMillis,
+) -> Result<(), Error> {
+    let row = |(key, answer): &(&RequestKey, &T)| {
+        Ok::<_, Error>(table::ActiveModel {
+            principal: Set(key.principal.clone()),
+            request_id: Set(key.request_id.clone()),
+            content: Set(key.content.kept()),
+            answer: Set(written(answer)?),
+            recorded_at: Set(now.get()),
+        })
     };
-    match table::Entity::insert(row).exec_without_returning(tx).await.map_err(StoreError::from) {
+    let rows: Vec<_> = answers.iter().map(row).collect::<Result<_, _>>()?;
+    match table::Entity::insert_many(rows)
+        .exec_without_returning(tx)
+        .await
+        .map_err(StoreError::from)
+    {
         // The same request, sent at the same time, was faster: run again, to find its answer.
         Err(StoreError::Duplicate(text)) => Err(StoreError::Conflict(text).into()),
         done => Ok(done.map(drop)?),

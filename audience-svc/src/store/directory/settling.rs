@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use identifiers::MatchKey;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
+    QueryOrder, Statement, Value,
+    sea_query::{ArrayType, Expr, OnConflict},
 };
 use service_kit::clock::UnixMillis;
 
@@ -27,6 +28,18 @@ use crate::{
 /// The most rows of one statement: with eight columns a row this stays below the 32,766 values
 /// that SQLite binds.
 const SOME: usize = 4_000;
+
+/// As [`save`], a column a parameter: PostgreSQL is much quicker with eight arrays than with as many
+/// parameters as there are values.
+const SAVE: &str = "
+INSERT INTO directory_subject (subject_id, ordinal, valid_until, ads_until, revision, registered_at,
+  secret_version, match_keys)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+  $6::bigint[], $7::int[], $8::bytea[])
+ON CONFLICT (subject_id) DO UPDATE SET valid_until = excluded.valid_until,
+  ads_until = excluded.ads_until, revision = excluded.revision,
+  registered_at = excluded.registered_at, secret_version = excluded.secret_version,
+  match_keys = excluded.match_keys";
 
 /// What is to become of a subject.
 #[derive(Debug)]
@@ -93,7 +106,15 @@ impl Writer {
         let ids: Vec<&str> = subject_ids.collect();
         let mut known = HashMap::with_capacity(ids.len());
         for some in ids.chunks(SOME) {
-            let these = subject::Column::SubjectId.is_in(some.iter().copied());
+            let these = match tx.get_database_backend() {
+                // One statement, however many there are.
+                DbBackend::Postgres => {
+                    let ids = some.iter().map(|id| (*id).into()).collect();
+                    let ids = Value::Array(ArrayType::String, Some(Box::new(ids)));
+                    Expr::cust_with_values("subject_id = ANY($1)", [ids])
+                }
+                _ => subject::Column::SubjectId.is_in(some.iter().copied()),
+            };
             let rows = subject::Entity::find().filter(these).all(tx).await.map_err(failed)?;
             for row in rows {
                 let stored = Stored::of(row)?;
@@ -320,6 +341,31 @@ async fn take_from(
     Ok(())
 }
 
+async fn save_arrays(tx: &DatabaseTransaction, staying: Vec<Staying>) -> Result<(), Error> {
+    use ArrayType::{BigInt, Bytes, Int, String as Text};
+    if staying.is_empty() {
+        return Ok(());
+    }
+    let mut columns = [Text, BigInt, BigInt, BigInt, BigInt, BigInt, Int, Bytes]
+        .map(|kind| (kind, Vec::with_capacity(staying.len())));
+    for one in staying {
+        let row: [Value; 8] = [
+            one.subject_id.into(),
+            i64::from(one.ordinal).into(),
+            one.agreed.transfer.column().into(),
+            one.agreed.ads.column().into(),
+            big(one.agreed.revision).into(),
+            one.registered_at.get().into(),
+            i32::from(one.secret_version).into(),
+            written(&one.keys).into(),
+        ];
+        columns.iter_mut().zip(row).for_each(|((_, column), value)| column.push(value));
+    }
+    let arrays = columns.map(|(kind, values)| Value::Array(kind, Some(Box::new(values))));
+    let insert = Statement::from_sql_and_values(DbBackend::Postgres, SAVE, arrays);
+    tx.execute_raw(insert).await.map(drop).map_err(failed)
+}
+
 async fn remove(tx: &DatabaseTransaction, ordinals: &[u32]) -> Result<(), Error> {
     for some in ordinals.chunks(SOME) {
         let leaving = subject::Column::Ordinal.is_in(some.iter().copied().map(i64::from));
@@ -330,6 +376,9 @@ async fn remove(tx: &DatabaseTransaction, ordinals: &[u32]) -> Result<(), Error>
 }
 
 async fn save(tx: &DatabaseTransaction, staying: Vec<Staying>) -> Result<(), Error> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        return save_arrays(tx, staying).await;
+    }
     let mut rows = staying.into_iter().map(|one| subject::ActiveModel {
         subject_id: Set(one.subject_id),
         ordinal: Set(i64::from(one.ordinal)),

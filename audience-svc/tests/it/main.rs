@@ -11,6 +11,7 @@ mod following;
 mod housekeeping;
 mod matching;
 mod reach;
+mod registering;
 mod replicas;
 mod rotation;
 mod serving;

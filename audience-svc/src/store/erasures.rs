@@ -15,7 +15,7 @@ pub(crate) async fn put(tx: &DatabaseTransaction, subject_ids: &[String]) -> Res
     if subject_ids.is_empty() {
         return Ok(());
     }
-    let after = directory::last_change(tx).await?;
+    let after = directory::last_change(tx).await?.seq;
     for some in subject_ids.chunks(MANY) {
         let row = |subject_id: &String| table::ActiveModel {
             subject_id: Set(subject_id.clone()),

@@ -152,7 +152,8 @@ fn check_apps(apps: &[String]) -> Result<(), BootError> {
 
 fn check_directory(config: &DirectoryConfig) -> Result<(), BootError> {
     // An erasure is acknowledged when it is out of the log of changes: files must follow before.
-    if config.snapshot.is_some() && config.snapshot_interval.get() >= config.change_retention.get() {
+    if config.snapshot.is_some() && config.snapshot_interval.get() >= config.change_retention.get()
+    {
         let why = "must be shorter than directory.change_retention";
         return Err(BootError::other(format!("directory.snapshot_interval: {why}")));
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "attacks")]
+mod attacks;
 mod audiences;
 mod businesses;
 mod consent;

@@ -10,6 +10,7 @@ mod consent;
 mod crash;
 mod directory;
 mod following;
+mod hits_and_misses;
 mod housekeeping;
 mod matching;
 mod reach;

@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use identifiers::MatchKey;
-use sea_orm::ConnectionTrait;
 use service_kit::{
     clock::{Clock, UnixMillis},
     config::Secret,
@@ -15,7 +14,7 @@ use super::Directory;
 use crate::{
     domain::{Agreed, NOBODY, Until},
     store::{
-        Store,
+        Database as _, Store,
         directory::{self, Entry},
     },
 };

@@ -129,6 +129,11 @@ impl Expression {
         Ok(())
     }
 
+    /// Its terms: include, intersect, exclude.
+    pub fn parts(&self) -> [&[Term]; 3] {
+        [&self.include, &self.intersect, &self.exclude]
+    }
+
     /// The one audience that it consists of, if that is all.
     pub fn single(&self) -> Option<&str> {
         match (&*self.include, &*self.intersect, &*self.exclude) {

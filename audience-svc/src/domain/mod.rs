@@ -28,6 +28,9 @@ pub use expression::{Expression, ExpressionInvalid, Term};
 pub use members::{CorruptRecord, MemberDay, NOBODY, date, day_of, read_record, record};
 pub use noise::Noise;
 pub use pace::{commit_step, held_back, reach_step};
+#[cfg(any(test, feature = "attacks"))]
+#[doc(hidden)]
+pub use release::attacks;
 pub use release::{MaskedCount, Released};
 pub use rotation::{Running, VersionStanding, VersionState};
 pub use rows::{Reading, Refusal, Row, RowValue};

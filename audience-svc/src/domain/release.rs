@@ -9,8 +9,8 @@ use service_kit::clock::UnixMillis;
 
 use super::{Expression, Noise, expression::Sensitivity};
 
-#[cfg(test)]
-mod attacks;
+#[cfg(any(test, feature = "attacks"))]
+pub mod attacks;
 
 /// The smallest noisy figure that is told.
 pub(super) const MINIMUM: u64 = 1_000;

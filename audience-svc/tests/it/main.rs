@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "attacks")]
+mod attacks;
 mod audiences;
 mod businesses;
 mod consent;
 mod crash;
 mod directory;
 mod following;
+mod hits_and_misses;
 mod housekeeping;
 mod matching;
 mod reach;

@@ -119,6 +119,17 @@ impl World {
         noise: bool,
         consents: Consents,
     ) -> Self {
+        Self::start_as(clock, engine, noise, consents, |_| ()).await
+    }
+
+    /// Configured in another way.
+    pub(crate) async fn start_as(
+        clock: Clock,
+        engine: Engine,
+        noise: bool,
+        consents: Consents,
+        configure: impl FnOnce(&mut AudienceConfig),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", directory.path().join("store.db").display()),
@@ -140,6 +151,7 @@ impl World {
             },
             ..AudienceConfig::default()
         });
+        configure(&mut config.service);
         config.server = ServerConfig::loopback();
         config.auth = keys.auth_config();
         AudienceService::migrate(&config.service).await.unwrap();

@@ -5,17 +5,7 @@
 
 use super::Told;
 
-/// The discrete Gaussian distribution, computed from its definition, out to 10σ: what lies beyond
-/// is less than 10⁻²².
-pub(in super::super) fn distribution(sigma: u32) -> impl Iterator<Item = (i64, f64)> {
-    let square = 2.0 * f64::from(sigma).powi(2);
-    let end = 10 * sigma.cast_signed();
-    let weight = move |x: i32| (-f64::from(x).powi(2) / square).exp();
-    let all: f64 = (-end..=end).map(weight).sum();
-    (-end..=end).map(move |x| (i64::from(x), weight(x) / all))
-}
-
-/// Where a noise stands in the [`distribution`].
+/// Where a noise stands in the [`distribution`](super::distribution).
 pub(super) fn place_of(noise: i64, sigma: u32) -> usize {
     usize::try_from(noise + 10 * i64::from(sigma)).unwrap()
 }
@@ -60,8 +50,12 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        Noise,
+        attacks::{
+            distribution,
+            trials::{K, SEED},
+        },
         expression::Sensitivity,
-        release::attacks::{K, SEED, noise_for},
     };
 
     #[test]
@@ -84,7 +78,7 @@ mod tests {
     fn the_exact_sampler_has_the_probabilities_that_the_attacks_use() {
         const BINS: usize = 40;
         for (sensitivity, draws) in [(Sensitivity::One, 40_000), (Sensitivity::Two, 20_000)] {
-            let noise = noise_for(K);
+            let noise = Noise::for_releases(K);
             let sigma = noise.sigma_for(sensitivity);
             let (mut bins, mut expected, mut below) = (Vec::new(), [0.0; BINS], 0.0);
             for (_, p) in distribution(sigma) {

@@ -9,24 +9,11 @@ use std::{
 use roaring::RoaringBitmap;
 use service_kit::clock::UnixMillis;
 
-use super::{super::MaskedCount, Releaser};
-use crate::domain::{Exhausted, Expression};
+use super::{super::MaskedCount, Business, Identifier, Mode, Releaser, Surface};
+use crate::domain::{Budget, Exhausted, Expression};
 
-/// An identifier of somebody, of one of three kinds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Identifier {
-    Email(u32),
-    Phone(u32),
-    External(u32),
-}
-
-/// What a commit does with its rows.
-#[derive(Clone, Copy)]
-pub(super) enum Mode {
-    Add,
-    Remove,
-    Replace,
-}
+/// Between one question and the next.
+pub(super) const BETWEEN: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
 struct Audience {
@@ -34,14 +21,12 @@ struct Audience {
     members: RoaringBitmap,
 }
 
-/// The owner is what stands before the slash.
-pub(super) type Business = &'static str;
-
 pub(super) struct Service<'r> {
     releaser: &'r dyn Releaser,
     now: UnixMillis,
     /// Who has an identifier.
     directory: HashMap<Identifier, u32>,
+    people: u32,
     agreed: RoaringBitmap,
     audiences: BTreeMap<(Business, String), Audience>,
     kept: BTreeMap<(Business, [u8; 32]), usize>,
@@ -58,6 +43,7 @@ impl<'r> Service<'r> {
             releaser,
             now: UnixMillis::new(0),
             directory: HashMap::new(),
+            people: 0,
             agreed: RoaringBitmap::new(),
             audiences: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -67,42 +53,16 @@ impl<'r> Service<'r> {
         }
     }
 
-    /// Somebody new, who agrees and has these identifiers.
-    pub(super) fn register(&mut self, identifiers: &[Identifier]) -> u32 {
-        let ordinal = u32::try_from(self.agreed.len()).unwrap();
-        self.agreed.insert(ordinal);
-        self.directory.extend(identifiers.iter().map(|identifier| (*identifier, ordinal)));
-        ordinal
-    }
-
-    pub(super) fn withdraw(&mut self, ordinal: u32) {
-        self.agreed.remove(ordinal);
-    }
-
-    /// Changes a list, which draws a release if the budget has one.
-    pub(super) fn commit(
-        &mut self,
-        business: Business,
-        list: &str,
-        mode: Mode,
-        rows: impl IntoIterator<Item = Identifier>,
-    ) {
-        let found = rows.into_iter().filter_map(|row| self.directory.get(&row).copied()).collect();
-        let audience = self.audiences.entry((business, list.to_owned())).or_default();
-        audience.version += 1;
-        match mode {
-            Mode::Add => audience.members |= found,
-            Mode::Remove => audience.members -= found,
-            Mode::Replace => audience.members = found,
-        }
-        self.estimate(business, &Expression::of_audience(list));
-    }
-
-    /// Asks for the size of an expression over a business's own lists.
-    pub(super) fn estimate(&mut self, business: Business, expression: &Expression) {
-        self.now = self.now.plus(Duration::from_mins(1));
-        let answer = self.release(business, expression);
-        self.answers.push(answer);
+    /// Asks for the size of every list when the budget has come back. It shows what commits did that
+    /// got no release. Gives the lists, and which release each has then.
+    pub(super) fn ask_after_renewal(&mut self) -> Vec<(Business, String, usize)> {
+        self.now = self.now.plus(Budget::WINDOW);
+        let lists: Vec<_> = self.audiences.keys().cloned().collect();
+        let ask = |(business, list): (Business, String)| {
+            let release = self.release(business, &Expression::of_audience(&*list)).unwrap();
+            (business, list, release)
+        };
+        lists.into_iter().map(ask).collect()
     }
 
     fn release(&mut self, business: Business, expression: &Expression) -> Result<usize, Exhausted> {
@@ -123,5 +83,37 @@ impl<'r> Service<'r> {
         self.drawn.push(count);
         self.kept.insert(key, self.drawn.len() - 1);
         Ok(self.drawn.len() - 1)
+    }
+}
+
+impl Surface for Service<'_> {
+    fn register(&mut self, identifiers: &[Identifier]) -> u32 {
+        let ordinal = self.people;
+        self.people += 1;
+        self.agreed.insert(ordinal);
+        self.directory.extend(identifiers.iter().map(|identifier| (*identifier, ordinal)));
+        ordinal
+    }
+
+    fn withdraw(&mut self, person: u32) {
+        self.agreed.remove(person);
+    }
+
+    fn commit(&mut self, business: Business, list: &str, mode: Mode, rows: Vec<Identifier>) {
+        let found = rows.iter().filter_map(|row| self.directory.get(row).copied()).collect();
+        let audience = self.audiences.entry((business, list.to_owned())).or_default();
+        audience.version += 1;
+        match mode {
+            Mode::Add => audience.members |= found,
+            Mode::Remove => audience.members -= found,
+            Mode::Replace => audience.members = found,
+        }
+        self.estimate(business, &Expression::of_audience(list));
+    }
+
+    fn estimate(&mut self, business: Business, expression: &Expression) {
+        self.now = self.now.plus(BETWEEN);
+        let answer = self.release(business, expression);
+        self.answers.push(answer);
     }
 }

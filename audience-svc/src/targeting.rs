@@ -33,7 +33,7 @@ impl Service {
         if !self.consent.allows_ads(subject_id).await? {
             return Ok(Vec::new());
         }
-        let Some(person) = serving::person(self.store.reads(), subject_id).await? else {
+        let Some(person) = serving::person(self.store.look_ups(), subject_id).await? else {
             return Ok(Vec::new());
         };
         let now = self.now();

@@ -49,15 +49,18 @@ const BY_INDEX: &[(&str, &str)] =
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     db: DatabaseConnection,
+    readers: DatabaseConnection,
 }
 
 impl Store {
     /// Opens a store whose schema is up to date.
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let session = BY_INDEX.to_vec();
-        let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
+        let config = StoreConfig { session, ..config.clone() };
+        let db = store::connect(&config).await?;
         store::check_schema::<migration::Migrator>(&db).await?;
-        Ok(Self { db })
+        let readers = store::connect_readers(&config, &db).await?;
+        Ok(Self { db, readers })
     }
 
     /// Brings the schema up to date.
@@ -69,6 +72,11 @@ impl Store {
     /// Whether it answers.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         store::ping(&self.db).await
+    }
+
+    /// For look-ups, which do not wait for writers.
+    pub(crate) fn look_ups(&self) -> &DatabaseConnection {
+        &self.readers
     }
 
     /// For reading outside transactions.

@@ -30,7 +30,8 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     consent::{ADS, Consents},
-    world::{Callers, Engine, Link, World, append, batch, fresh, opening, person, reason, sha256},
+    rows::{append, batch, fresh, opening, person, reason, sha256},
+    world::{Callers, Engine, Link, World},
 };
 
 /// Fresh releases of an owner in 30 days: enough for every list of an attack, and some questions.

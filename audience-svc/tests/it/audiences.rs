@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 
 use proto::{audience::v1 as wire, errors::v1::Reason};
 
-use crate::world::{World, crowd, fresh, on_both_stores, opening, reason};
+use crate::{
+    rows::{crowd, fresh, opening, reason},
+    world::{World, on_both_stores},
+};
 
 on_both_stores!(
     pages_list_each_audience_once_newest_first,
@@ -115,8 +118,8 @@ async fn foreign_businesses_see_nothing(world: World) {
     let upload_id = upload.clone();
     let found = bank.get_upload(wire::GetUploadRequest { upload_id }).await;
     assert_eq!(reason(&found.unwrap_err()), Reason::UploadUnknown);
-    let batch = crate::world::batch(&upload, 0, crowd());
-    let refused = crate::world::append(&mut bank, vec![batch]).await.unwrap_err();
+    let batch = crate::rows::batch(&upload, 0, crowd());
+    let refused = crate::rows::append(&mut bank, vec![batch]).await.unwrap_err();
     assert_eq!(reason(&refused), Reason::UploadUnknown);
     let commit = wire::CommitUploadRequest {
         request_id: fresh("commit"),

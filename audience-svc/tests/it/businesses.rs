@@ -1,6 +1,9 @@
 use proto::{audience::v1 as wire, errors::v1::Reason};
 
-use crate::world::{World, fresh, on_both_stores, reason};
+use crate::{
+    rows::{fresh, reason},
+    world::{World, on_both_stores},
+};
 
 on_both_stores!(a_business_is_known_once_it_was_put, requests_are_done_once);
 

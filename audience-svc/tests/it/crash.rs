@@ -21,7 +21,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
-use crate::world::{Bearer, batch, external, fresh, opening};
+use crate::{
+    rows::{batch, external, fresh, opening},
+    world::Bearer,
+};
 
 /// Batches that are acknowledged before the process is killed.
 const BEFORE: u32 = 7;
@@ -145,7 +148,7 @@ async fn resume_after_kill(url: &str) {
     assert_eq!(found.rows_received, u64::from(found.batches_received) * 50);
 
     let again = (0..64).map(|number| one(&upload, number)).collect();
-    assert_eq!(crate::world::append(&mut shop, again).await.unwrap().len(), 64);
+    assert_eq!(crate::rows::append(&mut shop, again).await.unwrap().len(), 64);
     let found = shop.get_upload(get).await.unwrap().into_inner().upload.unwrap();
     assert_eq!((found.batches_received, found.rows_received), (64, 64 * 50));
     let commit = wire::CommitUploadRequest {

@@ -8,7 +8,8 @@ use proto::{
 
 use crate::{
     consent::{ADS, TRANSFER},
-    world::{World, crowd_and, email, external, fresh, on_both_stores, person, raw, reason},
+    rows::{crowd_and, email, external, fresh, person, raw, reason},
+    world::{World, on_both_stores},
 };
 
 on_both_stores!(

@@ -6,7 +6,8 @@ use proto::audience::v1 as wire;
 
 use crate::{
     consent::{ADS, TRANSFER},
-    world::{Engine, World, crowd_and, external, fresh, on_both_stores},
+    rows::{crowd_and, external, fresh},
+    world::{Engine, World, on_both_stores},
 };
 
 on_both_stores!(

@@ -23,7 +23,8 @@ use tonic::{Code, Streaming};
 
 use crate::{
     consent::{ADS, Consents, TRANSFER},
-    world::{Callers, Engine, World, batch, external, person, sha256},
+    rows::{batch, external, person, sha256},
+    world::{Callers, Engine, World},
 };
 
 /// Batches of each class.

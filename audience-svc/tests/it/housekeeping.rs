@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use proto::audience::v1::UploadMode;
 
-use crate::world::{World, batch, external, on_both_stores};
+use crate::{
+    rows::{batch, external},
+    world::{World, on_both_stores},
+};
 
 on_both_stores!(a_step_that_fails_keeps_no_other_from_being_done);
 

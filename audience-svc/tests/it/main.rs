@@ -17,6 +17,7 @@ mod reach;
 mod registering;
 mod replicas;
 mod rotation;
+mod rows;
 mod serving;
 mod timing;
 mod transparency;

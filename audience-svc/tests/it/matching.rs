@@ -5,7 +5,10 @@ use proto::{
     types::v1::{Identifier, IdentifierKind, NormalisationProfile, identifier::Value},
 };
 
-use crate::world::{World, batch, crowd, on_both_stores, opening, person, raw, sha256};
+use crate::{
+    rows::{batch, crowd, opening, person, raw, sha256},
+    world::{World, on_both_stores},
+};
 
 on_both_stores!(every_kind_matches_in_every_profile_and_encoding);
 

@@ -7,9 +7,8 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     consent::ADS,
-    world::{
-        Callers, World, batch, crowd, crowd_and, external, fresh, on_both_stores, person, reason,
-    },
+    rows::{batch, crowd, crowd_and, external, fresh, person, reason},
+    world::{Callers, World, on_both_stores},
 };
 
 on_both_stores!(
@@ -200,7 +199,7 @@ async fn a_commit_without_consent_svc_is_done_and_sized_later(world: World) {
     callers.gather_crowd().await;
     let audience = callers.create_audience().await;
     let upload = callers.open_upload(&audience, wire::UploadMode::Add).await;
-    callers.append(vec![crate::world::batch(&upload, 0, crowd())]).await.unwrap();
+    callers.append(vec![crate::rows::batch(&upload, 0, crowd())]).await.unwrap();
     world.until_deaf().await;
     let done = callers.commit(&upload, 1).await.unwrap().audience.unwrap();
     assert!(done.size.is_none() && !done.targetable);

@@ -8,7 +8,10 @@ use proto::{
 };
 use tonic::Status;
 
-use crate::world::{World, external, fresh, on_both_stores, person, reason};
+use crate::{
+    rows::{external, fresh, person, reason},
+    world::{World, on_both_stores},
+};
 
 on_both_stores!(
     many_messages_at_once_are_each_answered_in_their_order,
@@ -89,7 +92,7 @@ async fn whoever_is_named_in_two_messages_has_what_came_last(world: World) {
     send(&world, messages).await.1.unwrap();
     let rows = ["old-0", "old-2", "new-3", "newest-3"];
     callers
-        .upload(&audience, proto::audience::v1::UploadMode::Replace, crate::world::crowd_and(&rows))
+        .upload(&audience, proto::audience::v1::UploadMode::Replace, crate::rows::crowd_and(&rows))
         .await;
     for (subject, listed) in [("p-0", true), ("p-1", false), ("p-2", false), ("p-3", true)] {
         assert_eq!(callers.is_member(subject, &audience).await, listed, "{subject}");

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use proto::audience::v1::UploadMode;
 
-use crate::world::{Callers, Engine, World, batch, crowd, crowd_and, external, on_both_stores};
+use crate::{
+    rows::{batch, crowd, crowd_and, external},
+    world::{Callers, Engine, World, on_both_stores},
+};
 
 on_both_stores!(a_restart_keeps_what_was_acknowledged);
 

@@ -16,7 +16,8 @@ use tonic::{Code, Status};
 
 use crate::{
     consent::TRANSFER,
-    world::{Callers, Engine, World, batch, external, fresh, on_both_stores, person, reason},
+    rows::{batch, external, fresh, person, reason},
+    world::{Callers, Engine, World, on_both_stores},
 };
 
 on_both_stores!(
@@ -108,7 +109,7 @@ async fn progress_is_told_until_nobody_is_left_under_the_older_version(mut world
     assert_eq!(callers.versions().await, [(2, Current, 1, 1), (1, Older, 2, 1)]);
     assert_eq!(callers.found(&["ann", "bob", "cay"]).await, ["ann", "bob", "cay"]);
     // What is all refused leaves a person as they were, keyed as before.
-    let refused = person("bob", vec![crate::world::email("nobody")]);
+    let refused = person("bob", vec![crate::rows::email("nobody")]);
     assert_eq!(callers.register(vec![refused]).await.unwrap()[0].rejections.len(), 1);
     assert_eq!(callers.versions().await, [(2, Current, 1, 1), (1, Older, 2, 1)]);
     callers.register_these(&["bob", "cay"]).await;

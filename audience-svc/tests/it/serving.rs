@@ -2,7 +2,8 @@ use proto::{audience::v1 as wire, errors::v1::Reason};
 
 use crate::{
     consent::{ADS, TRANSFER},
-    world::{World, crowd, crowd_and, external, on_both_stores, reason},
+    rows::{crowd, crowd_and, external, reason},
+    world::{World, on_both_stores},
 };
 
 on_both_stores!(

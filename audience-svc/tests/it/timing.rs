@@ -9,7 +9,8 @@ use service_kit::clock::Clock;
 
 use crate::{
     consent::Consents,
-    world::{Callers, Engine, World, batch, external, fresh},
+    rows::{batch, external, fresh},
+    world::{Callers, Engine, World},
 };
 
 /// The steps of the grid for a few rows and for one audience.

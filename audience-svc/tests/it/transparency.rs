@@ -3,7 +3,8 @@ use proto::{audience::v1 as wire, errors::v1::Reason};
 
 use crate::{
     consent::{ADS, TRANSFER, USAGE},
-    world::{Callers, World, crowd_and, external, fresh, on_both_stores, reason},
+    rows::{crowd_and, external, fresh, reason},
+    world::{Callers, World, on_both_stores},
 };
 
 on_both_stores!(

@@ -7,9 +7,9 @@ use proto::{
 };
 use tonic_types::StatusExt;
 
-use crate::world::{
-    World, batch, crowd, crowd_and, email, external, fresh, on_both_stores, opening, raw, reason,
-    sha256,
+use crate::{
+    rows::{batch, crowd, crowd_and, email, external, fresh, opening, raw, reason, sha256},
+    world::{World, on_both_stores},
 };
 
 on_both_stores!(

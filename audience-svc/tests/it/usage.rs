@@ -10,7 +10,8 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     consent::{ADS, Consents, TRANSFER, USAGE},
-    world::{Callers, Engine, World, fresh, reason},
+    rows::{fresh, reason},
+    world::{Callers, Engine, World},
 };
 
 /// Runs each test on both stores, without noise.
@@ -220,7 +221,7 @@ async fn whoever_is_erased_is_removed_before_that_is_acknowledged(world: World) 
 async fn a_sweep_removes_whoever_was_not_heard_of(mut world: World) {
     // Among those whose identifiers are kept too, and others.
     world.consents.grant_all("dan");
-    world.callers().register_one("dan", vec![crate::world::external("dan")]).await;
+    world.callers().register_one("dan", vec![crate::rows::external("dan")]).await;
     agree(&world, &["ann", "bob", "cid", "dan"]);
     world.callers().record("social", TODAY, &["ann", "bob", "cid", "dan"]).await;
     world.consents.change_policy("bob", USAGE);

@@ -39,6 +39,7 @@ pub(super) async fn measure(
 ) -> Result<()> {
     let each = options.register / ROUNDS;
     stage.consent.seed(each * ROUNDS).await?;
+    stage.consent.fill_all().await?;
     let psql = Psql { stage };
     psql.run("CREATE TABLE copied (LIKE directory_subject INCLUDING ALL)")?;
     let mut ratios = Vec::new();

@@ -36,6 +36,8 @@ pub(super) async fn measure(
 ) -> Result<()> {
     let asked = ASKED.min(options.people);
     stage.consent.seed(asked).await?;
+    // As in the middle of a day, and not in the minute after a start.
+    stage.consent.fill_all().await?;
     stage.stop()?;
     start::lists(stage, "serving", AUDIENCES, MEMBERS, AMONG.min(options.people), options.seed)
         .await?;

@@ -164,7 +164,7 @@ impl Stage {
     }
 
     /// Asks about all subjects until every answer is kept: fills may be left out under load.
-    pub(super) async fn fill_all(&self) -> Result<()> {
+    pub(crate) async fn fill_all(&self) -> Result<()> {
         for _ in 0..FILLS {
             let granted = self.fill().await?;
             if granted != self.subjects {

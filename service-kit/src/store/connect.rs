@@ -89,9 +89,32 @@ const TRY_AFTER_IDLE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`StoreError::Unavailable`] when it does not, [`StoreError::Other`] for a URL that is none.
 pub async fn connect(config: &StoreConfig) -> Result<DatabaseConnection, StoreError> {
+    opened(config, false).await
+}
+
+/// Connections for reads that shall not wait for whoever writes, of a store that was opened before:
+/// of SQLite one beside the first, which sees what was committed before each read; of PostgreSQL,
+/// and where SQLite allows no second one (a store in memory, or one that is locked), the same.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_readers(
+    config: &StoreConfig,
+    db: &DatabaseConnection,
+) -> Result<DatabaseConnection, StoreError> {
+    let url = config.url.expose();
+    let in_a_file = url.starts_with("sqlite:") && !url.contains(":memory:");
+    if in_a_file && !url.contains("mode=memory") && !config.exclusive {
+        opened(config, true).await
+    } else {
+        Ok(db.clone())
+    }
+}
+
+async fn opened(config: &StoreConfig, reads: bool) -> Result<DatabaseConnection, StoreError> {
     let url = config.url.expose();
     let options = match url.split_once(':').map(|(scheme, _)| scheme) {
-        Some("sqlite") => sqlite(url, config)?,
+        Some("sqlite") => sqlite(url, config, reads)?,
         Some("postgres" | "postgresql") => postgres(url, config)?,
         _ => {
             let why = "store.url is neither sqlite:PATH nor postgres://USER:PASSWORD@HOST/DATABASE";
@@ -125,7 +148,7 @@ pub async fn ping(db: &DatabaseConnection) -> Result<(), StoreError> {
 // The mapping layer keeps the URL it is given and may print it. It is given one without
 // credentials; the real one goes to the driver directly.
 
-fn sqlite(url: &str, config: &StoreConfig) -> Result<ConnectOptions, StoreError> {
+fn sqlite(url: &str, config: &StoreConfig, reads: bool) -> Result<ConnectOptions, StoreError> {
     let invalid = |_| StoreError::Other("store.url is not a valid sqlite: URL".to_owned());
     let synchronous = match config.synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
@@ -133,7 +156,7 @@ fn sqlite(url: &str, config: &StoreConfig) -> Result<ConnectOptions, StoreError>
     };
     let driver = SqliteConnectOptions::from_str(url)
         .map_err(invalid)?
-        .create_if_missing(true)
+        .create_if_missing(!reads)
         .locking_mode(if config.exclusive {
             SqliteLockingMode::Exclusive
         } else {
@@ -144,6 +167,7 @@ fn sqlite(url: &str, config: &StoreConfig) -> Result<ConnectOptions, StoreError>
         .foreign_keys(true)
         // What is deleted is overwritten, not only forgotten: people have a right to it.
         .pragma("secure_delete", "ON")
+        .pragma("query_only", if reads { "ON" } else { "OFF" })
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
     let mut options = ConnectOptions::new("sqlite::memory:");

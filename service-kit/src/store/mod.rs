@@ -6,7 +6,7 @@ mod error;
 mod migrate;
 mod transaction;
 
-pub use connect::{StoreConfig, Synchronous, connect, ping};
+pub use connect::{StoreConfig, Synchronous, connect, connect_readers, ping};
 pub use error::StoreError;
 pub use migrate::{check_schema, migrate};
 pub use transaction::{InTransaction, Tx, transaction, transaction_at};

@@ -8,9 +8,9 @@ use proto::{
     types::v1::{Identifier, IdentifierKind, identifier::Value},
 };
 use sha2::{Digest, Sha256};
-use tonic::{Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic::Status;
 
-use crate::world::{Bearer, CROWD};
+use crate::world::{CROWD, Link};
 
 pub(crate) async fn append(
     business: &mut AudienceServiceClient<Link>,

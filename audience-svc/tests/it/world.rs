@@ -1,9 +1,6 @@
 //! A running audience-svc and its callers.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use audience_svc::{AudienceConfig, AudienceService, MatchKeyConfig, WithoutNoise};
 use proto::{
@@ -15,9 +12,8 @@ use proto::{
         transparency_service_client::TransparencyServiceClient,
         usage_service_client::UsageServiceClient,
     },
-    errors::v1::Reason,
     options::v1::Role,
-    types::v1::{Identifier, IdentifierKind, StorageStatus, identifier::Value},
+    types::v1::{Identifier, StorageStatus},
 };
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use service_kit::{
@@ -29,7 +25,6 @@ use service_kit::{
     store::StoreConfig,
     test_util::{Postgres, TestKeys},
 };
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tonic::{
     Request, Status,
@@ -38,7 +33,10 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::consent::Consents;
+use crate::{
+    consent::Consents,
+    rows::{append, batch, external, fresh, opening, person},
+};
 
 /// Enough people for a list that may be targeted, whatever noise is drawn: 7 standard deviations
 /// more than the minimum.

@@ -177,6 +177,9 @@ impl<'a> Story<'a> {
     }
 
     async fn audiences(&self) {
+        self.ask("DirectoryService/ListMatchKeyVersions", &self.admin, json!({})).await;
+        let unknown = json!({"version": 60_000});
+        self.ask("DirectoryService/RetireMatchKeyVersion", &self.admin, unknown).await;
         let shop =
             json!({"business_id": "canary-shop", "display_name": "Shop", "owner_id": "canary-ltd"});
         self.ask("BusinessService/PutBusiness", &self.admin, shop).await;

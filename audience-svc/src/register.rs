@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use identifiers::{MatchKey, Region};
 use serde::{Deserialize, Serialize};
 use service_kit::{clock::UnixMillis, compute::compute};
-use tokio::time::timeout;
+use tokio::{time::timeout, try_join};
 
 use crate::{
     domain::{Agreed, Refusal, Row, Secrets},
@@ -117,7 +117,6 @@ impl Service {
                 .filter_map(|(one, known)| known.is_none().then_some(one))
                 .collect();
             if !new.is_empty() {
-                self.directory.catch_up_in(&*tx).await?;
                 let mut settled = self.settle(&tx, writer, &new).await?.into_iter();
                 let open = outcomes.iter_mut().filter(|known| known.is_none());
                 open.for_each(|known| *known = settled.next());
@@ -140,10 +139,18 @@ impl Service {
     ) -> Result<Vec<Vec<Outcome>>, Error> {
         let people = || messages.iter().flat_map(|one| &one.people);
         let subjects = people().map(|one| one.subject_id.clone()).collect();
-        let agreed = timeout(PATIENCE, self.consent.agreed(subjects)).await;
-        let agreed = agreed.map_err(|_| Error::ConsentTimeout)??;
+        let asked = async {
+            let agreed = timeout(PATIENCE, self.consent.agreed(subjects)).await;
+            agreed.map_err(|_| Error::ConsentTimeout)?
+        };
+        // Meanwhile.
+        let read = async {
+            self.directory.catch_up_in(&**tx).await?;
+            let known = writer.known(tx, people().map(|one| one.subject_id.as_str())).await?;
+            Ok((known, self.storing_version(tx).await?))
+        };
+        let (agreed, (known, version)) = try_join!(asked, read)?;
         let now = self.now();
-        let known = writer.known(tx, people().map(|one| one.subject_id.as_str())).await?;
         let mut answers = agreed.iter();
         let outcomes: Vec<Vec<Outcome>> = messages
             .iter()
@@ -166,7 +173,6 @@ impl Service {
         if kept.is_empty() {
             return Ok(outcomes);
         }
-        let version = self.storing_version(tx).await?;
         let entries: Vec<_> =
             people().zip(agreed).map(|(one, agreed)| one.entry(agreed, version)).collect();
         let index = self.directory.index();

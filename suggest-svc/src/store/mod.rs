@@ -18,14 +18,18 @@ mod personal;
 mod tests;
 mod writing;
 
+use identifiers::MatchKey;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
     clock::UnixMillis,
     store::{self, StoreConfig, StoreError},
 };
 
-use crate::domain::{Settings, Subject};
-use entity::{block, change as changes, contact_settings, head, request};
+use crate::{
+    domain::{Settings, Subject, address_book::entries},
+    graph::Position,
+};
+use entity::{address_book, block, change as changes, contact_settings, head, request};
 use migration::Migrator;
 
 pub(crate) use follow::{Delta, News};
@@ -56,9 +60,9 @@ impl Store {
         store::ping(&self.db).await
     }
 
-    /// The sequence number of the last write that was acknowledged.
-    pub(crate) async fn head(&self) -> Result<i64, StoreError> {
-        sequence(&self.db).await
+    /// The last write that was acknowledged.
+    pub(crate) async fn head(&self) -> Result<Position, StoreError> {
+        position(&self.db).await
     }
 
     /// Whether any of these people has a row.
@@ -75,6 +79,15 @@ impl Store {
     pub(crate) async fn settings(&self, subject: &Subject) -> Result<Settings, StoreError> {
         let row = contact_settings::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
         Ok(row.map(|row| columns::settings(&row)).transpose()?.unwrap_or_default())
+    }
+
+    /// The entries of a person's address book as they are stored, padding among them.
+    pub(crate) async fn address_book(
+        &self,
+        subject: &Subject,
+    ) -> Result<Vec<MatchKey>, StoreError> {
+        let row = address_book::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
+        Ok(row.map_or_else(Vec::new, |row| entries(&row.entries)))
     }
 
     /// Whom a person blocks, in ascending order from after `after` on.
@@ -118,7 +131,9 @@ impl Store {
     }
 }
 
-async fn sequence(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
+/// The last write, as far as it can be seen.
+async fn position(db: &impl ConnectionTrait) -> Result<Position, StoreError> {
     let row = head::Entity::find_by_id(columns::HEAD).one(db).await?;
-    row.map(|row| row.seq).ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))
+    let row = row.ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))?;
+    Ok(Position { sequence: row.seq, mark: columns::mark(&row.mark) })
 }

@@ -16,9 +16,9 @@ use super::{
     change::Change,
     columns,
     entity::{change, head, request},
-    sequence,
+    position,
 };
-use crate::error::Error;
+use crate::{error::Error, graph::Mark};
 
 /// Which write this is: the same request sent again is the same write.
 #[derive(Debug, Clone)]
@@ -91,13 +91,15 @@ impl Store {
     {
         let work = &work;
         store::transaction_at(&self.db, name, IsolationLevel::ReadCommitted, |tx| async move {
-            let sequence = take_turn(&tx).await?;
+            let mark: Mark = rand::random();
+            let sequence = take_turn(&tx, mark).await?;
             let writing = Writing { tx: tx.clone(), sequence, change: Arc::default() };
             let answer = work(writing.clone()).await?;
             // Also when nothing changed: sequence numbers have no gaps.
             let body = writing.take_notes().encode()?;
             let (seq, at, body) = (Set(sequence), Set(at.get()), Set(body));
-            let change = change::Entity::insert(change::ActiveModel { seq, at, body });
+            let mark = Set(mark.to_vec());
+            let change = change::Entity::insert(change::ActiveModel { seq, at, body, mark });
             change.exec_without_returning(&*tx).await.map_err(StoreError::from)?;
             Ok(answer)
         })
@@ -106,13 +108,14 @@ impl Store {
 }
 
 /// Waits for the writer before, keeps out those after, and gives this one its number.
-async fn take_turn(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
+async fn take_turn(tx: &DatabaseTransaction, mark: Mark) -> Result<i64, StoreError> {
     head::Entity::update_many()
         .col_expr(head::Column::Seq, Expr::col(head::Column::Seq).add(1))
+        .col_expr(head::Column::Mark, Expr::value(mark.to_vec()))
         .filter(head::Column::Id.eq(columns::HEAD))
         .exec(tx)
         .await?;
-    sequence(tx).await
+    Ok(position(tx).await?.sequence)
 }
 
 async fn recorded<R: Message + Default>(

@@ -1,4 +1,4 @@
-//! One row: the sequence number of the last write, and the lock that writers take.
+//! One row: the sequence number and the mark of the last write, and the lock that writers take.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,6 +8,7 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: i32,
     pub(crate) seq: i64,
+    pub(crate) mark: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

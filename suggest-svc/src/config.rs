@@ -200,7 +200,10 @@ impl SuggestConfig {
     }
 
     /// The ranking's knobs.
-    pub(crate) fn tuning(&self) -> Result<Tuning, ConfigInvalid> {
+    ///
+    /// # Errors
+    /// When the service would not start with it.
+    pub fn tuning(&self) -> Result<Tuning, ConfigInvalid> {
         let RankingConfig { beta, gamma, work_budget, min_mutual_connections, max_rounds } =
             self.ranking;
         if ![beta, gamma].iter().all(|exponent| (0.0..=4.0).contains(exponent)) {

@@ -75,6 +75,19 @@ impl Builder {
         }
     }
 
+    /// Makes room for as many people and connections, each counted from both ends.
+    pub fn expect(&mut self, people: usize, entries: usize) {
+        self.rows = Rows::with_capacity(people, entries);
+    }
+
+    /// All connections of a person who is named here for the first time, by ordinals in ascending
+    /// order, those of people not named yet among them. They stand in both rows.
+    pub fn row(&mut self, subject: &Subject, others: impl Iterator<Item = Ordinal>) {
+        let of = self.graph.intern(subject);
+        self.row = Some((of, others.map(|other| entry(other, EDGE)).collect()));
+        self.end_row();
+    }
+
     /// A connection that came or went after the snapshot was written.
     pub fn change_connection(&mut self, one: &Subject, other: &Subject, connected: bool) {
         let (one, other) = (self.graph.intern(one), self.graph.intern(other));

@@ -133,8 +133,9 @@ impl State {
     /// Identifiers come before address books: whether an entry is somebody is decided by them.
     fn apply(&mut self, delta: Delta) {
         let graph = &mut self.graph;
-        for (subject, until) in &delta.consents {
-            graph.set_consent(subject, *until);
+        for (subject, standing) in &delta.consents {
+            graph.set_consent(subject, standing.transfer);
+            graph.set_suggestible(subject, standing.suggest);
         }
         for (subject, keys) in delta.keys {
             graph.set_keys(&subject, keys);

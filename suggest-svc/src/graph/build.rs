@@ -19,6 +19,12 @@ impl Builder {
         self.graph.replace_consent(person, until);
     }
 
+    /// As [`Graph::set_suggestible`].
+    pub fn suggestible(&mut self, subject: &Subject, until: i64) {
+        let person = self.graph.intern(subject);
+        self.graph.person_mut(person).suggest_until = until;
+    }
+
     /// One more key by which a person is found.
     pub fn key(&mut self, subject: &Subject, key: OwnedKey) {
         let person = self.graph.intern(subject);

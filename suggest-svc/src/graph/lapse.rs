@@ -29,6 +29,18 @@ impl Graph {
         self.relate_all(person);
     }
 
+    /// Sets until when a person agrees to be suggested, in Unix milliseconds, as far as is known.
+    pub fn set_suggestible(&mut self, subject: &Subject, until: i64) {
+        let Some(person) = self.ordinal(subject) else { return };
+        self.person_mut(person).suggest_until = until;
+    }
+
+    /// Whether a person agrees to be suggested, as far as is known: worth a place in a ranking.
+    /// Whoever is shown was asked about at that moment.
+    pub fn may_be_suggested(&self, person: Ordinal) -> bool {
+        self.person(person).suggest_until > self.lapses.now
+    }
+
     /// Whether [`Graph::advance`] to this instant would change anything.
     pub fn lapses_by(&self, now: i64) -> bool {
         self.lapses.due.first().is_some_and(|(until, _)| *until <= now)

@@ -45,6 +45,8 @@ struct Person {
     consent_until: i64,
     /// Whether it is in force at the instant that the graph was last moved to.
     live: bool,
+    /// Until when the person agrees to be suggested, as far as is known.
+    suggest_until: i64,
     settings: Settings,
     /// Connected in the app; sorted.
     connections: Vec<Ordinal>,
@@ -86,6 +88,7 @@ impl Person {
             subject,
             consent_until: i64::MIN,
             live: false,
+            suggest_until: i64::MAX,
             settings: Settings::default(),
             connections: Vec::new(),
             blocks: Vec::new(),

@@ -22,7 +22,9 @@ impl Store {
             let mut builder = Builder::default();
             let mut people = person::Entity::find().stream(&*tx).await?;
             while let Some(row) = people.try_next().await? {
-                builder.consent(&row.subject.into(), row.consent_until);
+                let (subject, standing) = (row.subject.as_str().into(), columns::standing(&row));
+                builder.consent(&subject, standing.transfer);
+                builder.suggestible(&subject, standing.suggest);
             }
             drop(people);
             let mut keys = identifier::Entity::find().stream(&*tx).await?;

@@ -9,6 +9,9 @@ mod change;
 mod columns;
 mod entity;
 mod erase;
+mod erasures;
+mod export;
+mod feed;
 mod follow;
 mod load;
 mod migration;
@@ -18,6 +21,8 @@ mod personal;
 mod tests;
 mod writing;
 
+use std::collections::HashSet;
+
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
     clock::UnixMillis,
@@ -25,11 +30,19 @@ use service_kit::{
 };
 
 use crate::domain::{Settings, Subject};
-use entity::{block, change as changes, contact_settings, head, request};
+use entity::{block, change as changes, contact_settings, erased, head, request};
 use migration::Migrator;
 
+pub(crate) use export::Held;
+pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
 pub(crate) use writing::{Once, Writing};
+
+/// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the
+/// moment, which of a new or fast growing table are those of a small one, and reads all of it; and
+/// it would plan anew each time.
+const BY_INDEX: &[(&str, &str)] =
+    &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,7 +53,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store, whose schema must be up to date.
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let db = store::connect(config).await?;
+        let session = BY_INDEX.to_vec();
+        let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
         store::check_schema::<Migrator>(&db).await?;
         Ok(Self { db })
     }
@@ -59,6 +73,20 @@ impl Store {
     /// The sequence number of the last write that was acknowledged.
     pub(crate) async fn head(&self) -> Result<i64, StoreError> {
         sequence(&self.db).await
+    }
+
+    /// How many denials consent-svc's feed has brought so far.
+    pub(crate) async fn denials(&self) -> Result<i64, StoreError> {
+        Ok(head(&self.db).await?.denials)
+    }
+
+    /// Those of these people whose consent, as it is stored, is in force at `now`.
+    pub(crate) async fn in_force(
+        &self,
+        people: &[&Subject],
+        now: UnixMillis,
+    ) -> Result<HashSet<Subject>, StoreError> {
+        people::in_force(&self.db, people, now).await
     }
 
     /// Whether any of these people has a row.
@@ -114,11 +142,18 @@ impl Store {
             .filter(request::Column::At.lt(requests_before.get()))
             .exec(&self.db)
             .await?;
+        // Whoever was erased as long ago has no token any more.
+        let erased = erased::Entity::delete_many();
+        erased.filter(erased::Column::At.lt(requests_before.get())).exec(&self.db).await?;
         Ok(())
     }
 }
 
 async fn sequence(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
+    Ok(head(db).await?.seq)
+}
+
+async fn head(db: &impl ConnectionTrait) -> Result<head::Model, StoreError> {
     let row = head::Entity::find_by_id(columns::HEAD).one(db).await?;
-    row.map(|row| row.seq).ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))
+    row.ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))
 }

@@ -56,6 +56,8 @@ pub struct PurposeConfig {
     /// Without it a person is suggested nobody, to nobody, and is nobody's mutual connection.
     /// Default `social.friend_suggestions`.
     pub friend_suggestions: String,
+    /// Without it a person does not count where spam is fought. Default `social.fight_spam`.
+    pub spam: String,
 }
 
 impl Default for PurposeConfig {
@@ -63,6 +65,7 @@ impl Default for PurposeConfig {
         Self {
             transfer: "messenger.share_phone".to_owned(),
             friend_suggestions: "social.friend_suggestions".to_owned(),
+            spam: "social.fight_spam".to_owned(),
         }
     }
 }
@@ -156,10 +159,12 @@ pub struct ChangeConfig {
     /// gets an answer that has them all. Default 1 s.
     pub follow_interval: Span,
     /// How long changes are kept one by one. A replica that was away for longer reads everything
-    /// again. Default 1 h.
+    /// again. An erasure is acknowledged after as long, when no change names the person any more.
+    /// Default 1 h.
     pub keep: Span,
-    /// How long the answers to writes are kept: a write sent again later is done again. Default
-    /// 7 days.
+    /// How long the answers to writes are kept: a write sent again later is done again. For as long
+    /// it is remembered, by a keyed digest, who was erased: longer than anybody's token is good.
+    /// Default 7 days.
     pub keep_requests: Span,
 }
 
@@ -183,7 +188,7 @@ pub enum ConfigInvalid {
     #[error("ranking.beta and ranking.gamma must be between 0 and 4")]
     Exponent,
     /// A purpose is not named.
-    #[error("purposes.transfer and purposes.friend_suggestions must not be empty")]
+    #[error("purposes.transfer, .friend_suggestions and .spam must not be empty")]
     Purpose,
     /// A snapshot that would be of no use.
     #[error("graph.snapshot_interval must be shorter than changes.keep")]
@@ -225,7 +230,8 @@ impl SuggestConfig {
         {
             return Err(ConfigInvalid::SnapshotInterval);
         }
-        if self.purposes.transfer.is_empty() || self.purposes.friend_suggestions.is_empty() {
+        let PurposeConfig { transfer, friend_suggestions, spam } = &self.purposes;
+        if [transfer, friend_suggestions, spam].iter().any(|purpose| purpose.is_empty()) {
             return Err(ConfigInvalid::Purpose);
         }
         Ok(Tuning { beta, gamma, work_budget, min_mutuals: min_mutual_connections })

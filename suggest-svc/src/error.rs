@@ -1,5 +1,7 @@
 //! What can go wrong, and what callers are told of it.
 
+use std::time::Duration;
+
 use proto::{errors::v1::Reason, status};
 use service_kit::store::{InTransaction, StoreError};
 use tonic::Status;
@@ -20,6 +22,15 @@ pub(crate) enum Error {
     /// The caller blocks as many people as anybody may.
     #[error("nobody blocks more than {0} people; end another block first")]
     TooManyBlocks(u64),
+    /// The caller was erased: nothing is stored of them again.
+    #[error("the subject was erased")]
+    SubjectErased,
+    /// consent-svc did not answer in the time that others can wait.
+    #[error("consent-svc did not answer in time")]
+    ConsentTimeout,
+    /// The stream of consent-svc's changes has ended, or nothing came for too long.
+    #[error("the stream of changes has ended")]
+    FeedEnded,
     /// consent-svc did not answer; the status says so already.
     #[error("consent-svc did not answer")]
     Consent(Box<Status>),
@@ -48,6 +59,11 @@ impl From<Error> for Status {
                 let mut details = ErrorDetails::new();
                 details.add_bad_request_violation("blocked_subject_id", text.clone());
                 status::with_details(Reason::FieldsInvalid, text, details)
+            }
+            Error::SubjectErased => status::status(Reason::SubjectErased, text),
+            Error::ConsentTimeout | Error::FeedEnded => {
+                let text = "consent-svc did not answer; try again";
+                status::retryable(Reason::DependencyUnavailable, text, Duration::from_secs(1))
             }
             Error::Consent(status) => *status,
             Error::Store(error) => error.into(),

@@ -8,10 +8,13 @@
 //!              └──▶ live ───────────────────────────-┘ moved on by the store's changes
 //! ```
 
+mod asking;
 pub mod config;
 mod consents;
 pub mod domain;
 mod error;
+mod export;
+mod following;
 pub mod graph;
 mod grpc;
 mod live;
@@ -45,7 +48,7 @@ use service::Suggest;
 use store::Store;
 
 /// How often what need not be remembered any longer is forgotten.
-const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
+const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The service, for [`service_kit::boot`].
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Service for SuggestService {
         let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
             .map_err(BootError::other)?;
         background(ctx, &suggest, &config);
+        observe(ctx, &suggest);
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
@@ -98,11 +102,28 @@ fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
     ctx.spawn("graph", async move {
         shutdown.run_until_cancelled(keeper.live.keep(interval)).await;
     });
+    let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    ctx.spawn("consent feed", async move {
+        shutdown.run_until_cancelled(follower.follow_consent()).await;
+    });
     let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let (keep, keep_requests) = (changes.keep, changes.keep_requests);
     ctx.spawn("prune", async move {
         shutdown.run_until_cancelled(prune(pruner, keep, keep_requests)).await;
     });
+}
+
+/// Shows how current what is known of people's consent is. Calls are answered without it: they
+/// ask consent-svc.
+fn observe(ctx: &Context, suggest: &Suggest) {
+    let probe = suggest.clone();
+    ctx.readiness.observe("consent feed", move || std::future::ready(probe.following.probe()));
+    let gauge = suggest.clone();
+    ctx.meter
+        .f64_observable_gauge("suggest_consent_feed_age_seconds")
+        .with_description("How long ago this replica last knew what consent-svc's feed had told")
+        .with_callback(move |age| age.observe(gauge.following.age().as_secs_f64(), &[]))
+        .build();
 }
 
 async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
@@ -116,6 +137,10 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         match suggest.store.forget_lapsed(now).await {
             Ok(()) => suggest.live.written(),
             Err(error) => tracing::warn!(%error, "cannot forget whose consent has ended"),
+        }
+        // After what names them was forgotten: that is what they wait for.
+        if let Err(error) = suggest.acknowledge_erasures().await {
+            tracing::warn!(%error, "erasures could not be acknowledged");
         }
     }
 }

@@ -247,8 +247,8 @@ impl State {
     /// Identifiers come before address books: whether an entry is somebody is decided by them.
     fn apply(&mut self, delta: Delta) {
         let graph = &mut self.graph;
-        for (subject, transfer, suggestions) in &delta.consents {
-            graph.set_consent(subject, *transfer, *suggestions);
+        for (subject, standing) in &delta.consents {
+            graph.set_consent(subject, standing.transfer, standing.suggest);
         }
         for (subject, keys) in delta.keys {
             graph.set_keys(&subject, keys);

@@ -31,7 +31,7 @@ pub(crate) enum Mode {
 impl Suggest {
     /// Asks whether the caller has agreed to the transfer. Who has not is forgotten.
     pub(crate) async fn transfer_consent(&self, subject: &Subject) -> Result<Answers, Error> {
-        let consents = self.consents.check(&self.purposes.transfer, vec![subject]).await?;
+        let consents = self.ask(vec![subject]).await?;
         if consents.is_granted(subject) {
             return Ok(consents);
         }
@@ -66,6 +66,7 @@ impl Suggest {
         let answer = self
             .store
             .once("sync contacts", once, |writing| async move {
+                let consents = &*self.still(&writing, consents).await?;
                 let in_force = writing.put_consents(consents, [subject], self.clock.now()).await?;
                 if !in_force.contains(subject) {
                     return Err(Error::ConsentNotGranted);

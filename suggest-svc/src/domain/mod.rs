@@ -6,7 +6,9 @@ pub mod identifiers;
 pub mod listing;
 pub mod ranking;
 pub mod settings;
+pub mod standing;
 pub mod subject;
 
 pub use settings::{Discoverability, Settings};
+pub use standing::Standing;
 pub use subject::Subject;

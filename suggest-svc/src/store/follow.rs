@@ -17,7 +17,7 @@ use super::{
     people, position,
 };
 use crate::{
-    domain::{Settings, Subject, address_book::entries},
+    domain::{Settings, Standing, Subject, address_book::entries},
     graph::{OwnedKey, Position},
 };
 
@@ -39,8 +39,7 @@ pub(crate) enum News {
 pub(crate) struct Delta {
     /// The position after them.
     pub(crate) position: Position,
-    /// Until when the transfer and suggestions are consented to.
-    pub(crate) consents: Vec<(Subject, i64, i64)>,
+    pub(crate) consents: Vec<(Subject, Standing)>,
     pub(crate) keys: Vec<(Subject, Vec<OwnedKey>)>,
     pub(crate) settings: Vec<(Subject, Settings)>,
     pub(crate) books: Vec<(Subject, i64, Vec<MatchKey>)>,
@@ -98,18 +97,15 @@ async fn delta(
 async fn consents(
     tx: &DatabaseTransaction,
     subjects: Vec<String>,
-) -> Result<Vec<(Subject, i64, i64)>, StoreError> {
+) -> Result<Vec<(Subject, Standing)>, StoreError> {
     let mut known = HashMap::new();
     for chunk in subjects.chunks(ROWS) {
         let query = person::Entity::find().filter(person::Column::Subject.is_in(chunk));
         let rows = query.all(tx).await?;
-        known.extend(rows.into_iter().map(|row| (row.subject, row.consent_until)));
+        known.extend(rows.into_iter().map(|row| (row.subject.clone(), columns::standing(&row))));
     }
     // Whoever has no row has no consent in force.
-    let until = |subject: &String| known.remove(subject).unwrap_or(i64::MIN);
-    let all = read(subjects, until).into_iter();
-    let both = |until: i64| if until == i64::MIN { i64::MIN } else { i64::MAX };
-    Ok(all.map(|(subject, until)| (subject, until, both(until))).collect())
+    Ok(read(subjects, |subject| known.remove(subject).unwrap_or(Standing::NONE)))
 }
 
 async fn keys(

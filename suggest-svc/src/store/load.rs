@@ -63,7 +63,8 @@ async fn people(tx: &DatabaseTransaction, builder: &mut Builder) -> Result<(), S
     let mut people =
         person::Entity::find().order_by_asc(person::Column::Subject).stream(tx).await?;
     while let Some(row) = people.try_next().await? {
-        builder.consent(&row.subject.into(), row.consent_until, i64::MAX);
+        let standing = columns::standing(&row);
+        builder.consent(&row.subject.into(), standing.transfer, standing.suggest);
     }
     drop(people);
     let mut keys = identifier::Entity::find().stream(tx).await?;

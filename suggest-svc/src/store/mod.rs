@@ -9,6 +9,9 @@ mod change;
 mod columns;
 mod entity;
 mod erase;
+mod erasures;
+mod export;
+mod feed;
 mod follow;
 mod load;
 mod migration;
@@ -17,6 +20,8 @@ mod personal;
 #[cfg(test)]
 mod tests;
 mod writing;
+
+use std::collections::HashSet;
 
 use identifiers::MatchKey;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
@@ -27,13 +32,21 @@ use service_kit::{
 
 use crate::{
     domain::{Settings, Subject, address_book::entries},
-    graph::Position,
+    graph,
 };
-use entity::{address_book, block, change as changes, contact_settings, head, request};
+use entity::{address_book, block, change as changes, contact_settings, erased, head, request};
 use migration::Migrator;
 
+pub(crate) use export::Held;
+pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
 pub(crate) use writing::{Once, Writing};
+
+/// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the
+/// moment, which of a new or fast growing table are those of a small one, and reads all of it; and
+/// it would plan anew each time.
+const BY_INDEX: &[(&str, &str)] =
+    &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,7 +57,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store, whose schema must be up to date.
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let db = store::connect(config).await?;
+        let session = BY_INDEX.to_vec();
+        let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
         store::check_schema::<Migrator>(&db).await?;
         Ok(Self { db })
     }
@@ -61,8 +75,22 @@ impl Store {
     }
 
     /// The last write that was acknowledged.
-    pub(crate) async fn head(&self) -> Result<Position, StoreError> {
+    pub(crate) async fn head(&self) -> Result<graph::Position, StoreError> {
         position(&self.db).await
+    }
+
+    /// How many denials consent-svc's feed has brought so far.
+    pub(crate) async fn denials(&self) -> Result<i64, StoreError> {
+        Ok(head(&self.db).await?.denials)
+    }
+
+    /// Those of these people whose consent, as it is stored, is in force at `now`.
+    pub(crate) async fn in_force(
+        &self,
+        people: &[&Subject],
+        now: UnixMillis,
+    ) -> Result<HashSet<Subject>, StoreError> {
+        people::in_force(&self.db, people, now).await
     }
 
     /// Whether any of these people has a row.
@@ -127,13 +155,19 @@ impl Store {
             .filter(request::Column::At.lt(requests_before.get()))
             .exec(&self.db)
             .await?;
+        // Whoever was erased as long ago has no token any more.
+        let erased = erased::Entity::delete_many();
+        erased.filter(erased::Column::At.lt(requests_before.get())).exec(&self.db).await?;
         Ok(())
     }
 }
 
 /// The last write, as far as it can be seen.
-async fn position(db: &impl ConnectionTrait) -> Result<Position, StoreError> {
+async fn position(db: &impl ConnectionTrait) -> Result<graph::Position, StoreError> {
+    Ok(columns::position(&head(db).await?))
+}
+
+async fn head(db: &impl ConnectionTrait) -> Result<head::Model, StoreError> {
     let row = head::Entity::find_by_id(columns::HEAD).one(db).await?;
-    let row = row.ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))?;
-    Ok(Position { sequence: row.seq, mark: columns::mark(&row.mark) })
+    row.ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))
 }

@@ -8,7 +8,7 @@ use service_kit::config::Secret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{consents::Answers, graph::Graph};
+use crate::{consents::Answers, domain::Standing, graph::Graph};
 
 macro_rules! on_both_databases {
     ($($test:ident),* $(,)?) => {
@@ -50,15 +50,15 @@ fn key(n: u8) -> MatchKey {
 const AT: fn(i64) -> UnixMillis = UnixMillis::new;
 
 /// A position whose mark nobody looks at: there are changes after it.
-fn at(sequence: i64) -> Position {
-    Position { sequence, mark: [0; 16] }
+fn at(sequence: i64) -> graph::Position {
+    graph::Position { sequence, mark: [0; 16] }
 }
 
 /// ann until 100 and bob for ever, as said at 1; each with a key and a book of the other's, and
 /// connected. ann has settings and blocks eve.
 async fn people(store: &Store) {
     let (ann, bob) = (&who("ann"), &who("bob"));
-    let answers = &Answers::at(AT(1), &[(ann, Some(100)), (bob, Some(i64::MAX))]);
+    let answers = &Answers::at(1, &[(ann, Some(100)), (bob, Some(i64::MAX))]);
     let put = |writing: Writing| async move {
         writing.put_consents(answers, [ann, bob], AT(1)).await?;
         let keys = [(ann.clone(), vec![key(1)]), (bob.clone(), vec![key(2)])];
@@ -103,7 +103,7 @@ async fn who_has_lapsed_is_forgotten_but_for_their_own_word(store: Store) {
     assert!(store.has_any(&[&who("bob")]).await.unwrap());
     // Replicas are told.
     let News::Some(delta) = store.news(before).await.unwrap() else { panic!("no news") };
-    assert_eq!(delta.consents, [(who("ann"), i64::MIN, i64::MIN)]);
+    assert_eq!(delta.consents, [(who("ann"), Standing::NONE)]);
     assert_eq!(delta.keys, [(who("ann"), vec![])]);
     assert_eq!(delta.books, [(who("ann"), 0, vec![])]);
     assert_eq!(delta.connections, [(who("ann"), who("bob"), false)]);
@@ -113,16 +113,16 @@ async fn who_has_lapsed_is_forgotten_but_for_their_own_word(store: Store) {
 async fn who_denies_is_forgotten_unless_a_later_answer_is_known(store: Store) {
     people(&store).await;
     let ann = &who("ann");
-    store.end_consents(&Answers::at(AT(0), &[(ann, None)]), AT(3)).await.unwrap();
+    store.end_consents(&Answers::at(0, &[(ann, None)]), AT(3)).await.unwrap();
     assert_eq!(rows_of_ann(&store).await, [1, 1, 1, 2]);
-    store.end_consents(&Answers::at(AT(2), &[(ann, None)]), AT(3)).await.unwrap();
+    store.end_consents(&Answers::at(2, &[(ann, None)]), AT(3)).await.unwrap();
     assert_eq!(rows_of_ann(&store).await, [0; 4]);
 }
 
 async fn a_new_consent_starts_from_nothing_also_before_the_sweep(store: Store) {
     people(&store).await;
     let ann = &who("ann");
-    let answers = &Answers::at(AT(150), &[(ann, Some(i64::MAX))]);
+    let answers = &Answers::at(150, &[(ann, Some(i64::MAX))]);
     let put =
         |writing: Writing| async move { Ok(writing.put_consents(answers, [ann], AT(150)).await?) };
     let in_force = store.write("again", AT(150), put).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_new_consent_starts_from_nothing_also_before_the_sweep(store: Store) {
 async fn an_older_answer_is_not_in_force_against_a_newer_one(store: Store) {
     people(&store).await;
     let ann = &who("ann");
-    let answers = &Answers::at(AT(0), &[(ann, Some(i64::MAX))]);
+    let answers = &Answers::at(0, &[(ann, Some(i64::MAX))]);
     let put =
         |writing: Writing| async move { Ok(writing.put_consents(answers, [ann], AT(100)).await?) };
     assert!(store.write("late", AT(100), put).await.unwrap().is_empty());

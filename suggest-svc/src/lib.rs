@@ -40,7 +40,7 @@ use service_kit::{
     context::Context,
 };
 
-use config::{ChangeConfig, SuggestConfig};
+use config::SuggestConfig;
 use consents::Consents;
 use grpc::{ContactRpc, GraphRpc, SuggestionRpc};
 use live::Live;
@@ -67,11 +67,12 @@ impl Service for SuggestService {
             let store = probe.clone();
             async move { store.ping().await }
         });
-        let live = Live::load(store.clone(), ctx.clock.clone()).await?;
+        let live =
+            Live::load(store.clone(), ctx.clock.clone(), config.graph.snapshot.clone()).await?;
         let consents = Consents::new(upstream, ctx.max_message_bytes);
         let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
             .map_err(BootError::other)?;
-        background(ctx, &suggest, &config.changes);
+        background(ctx, &suggest, &config);
         observe(ctx, &suggest);
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
@@ -89,11 +90,17 @@ impl Service for SuggestService {
 }
 
 /// Follows the store and forgets what is old, until the drain begins.
-fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
+fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
+    let changes = &config.changes;
     let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let interval = changes.follow_interval.get();
     ctx.spawn("follow", async move {
         shutdown.run_until_cancelled(follower.live.follow(interval)).await;
+    });
+    let (keeper, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    let interval = config.graph.snapshot_interval.get();
+    ctx.spawn("graph", async move {
+        shutdown.run_until_cancelled(keeper.live.keep(interval)).await;
     });
     let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     ctx.spawn("consent feed", async move {

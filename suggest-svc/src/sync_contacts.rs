@@ -53,11 +53,11 @@ impl Suggest {
         answer: impl Fn(&str) -> R + Sync,
     ) -> Result<R, Error> {
         let consents = self.transfer_consent(subject).await?;
+        let kept = match mode {
+            Mode::Full => Vec::new(),
+            Mode::Delta(_) => self.store.address_book(subject).await?,
+        };
         let matching = self.live.read(|graph| {
-            let kept = match mode {
-                Mode::Full => &[],
-                Mode::Delta(_) => graph.contact_keys(subject),
-            };
             let kept = kept.iter().filter(|key| graph.is_contact(subject, key)).copied();
             received.matching(kept, |key| graph.is_found(key, subject))
         });

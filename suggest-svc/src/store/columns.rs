@@ -3,8 +3,11 @@
 use identifiers::MatchKey;
 use service_kit::store::StoreError;
 
-use super::entity::{contact_settings, person};
-use crate::domain::{Discoverability, Settings, Standing};
+use super::entity::{contact_settings, head, person};
+use crate::{
+    domain::{Discoverability, Settings, Standing},
+    graph::{Mark, Position},
+};
 
 /// The id of the one row of `head`.
 pub(super) const HEAD: i32 = 1;
@@ -45,4 +48,14 @@ pub(super) fn match_key(bytes: &[u8]) -> Result<MatchKey, StoreError> {
     let bytes = bytes.try_into();
     let bytes = bytes.map_err(|_| StoreError::Other("a match key of another length".to_owned()))?;
     Ok(MatchKey::from_bytes(bytes))
+}
+
+/// A change's mark; zeros for one from before there were marks.
+pub(super) fn mark(bytes: &[u8]) -> Mark {
+    bytes.try_into().unwrap_or_default()
+}
+
+/// The last write.
+pub(super) fn position(row: &head::Model) -> Position {
+    Position { sequence: row.seq, mark: mark(&row.mark) }
 }

@@ -12,7 +12,7 @@ use super::{
     columns::ROWS,
     entity::{change, erased, erasure as table, request},
     feed::Erased,
-    sequence,
+    position,
     writing::Writing,
 };
 use crate::domain::Subject;
@@ -73,7 +73,7 @@ impl Store {
         // Changes are pruned from the first on.
         let pruned = match kept.flatten() {
             Some(first) => first - 1,
-            None => sequence(&self.db).await?,
+            None => position(&self.db).await?.sequence,
         };
         let rows = table::Entity::find()
             .filter(table::Column::AfterChange.lte(pruned))

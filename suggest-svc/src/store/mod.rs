@@ -23,14 +23,18 @@ mod writing;
 
 use std::collections::HashSet;
 
+use identifiers::MatchKey;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
     clock::UnixMillis,
     store::{self, StoreConfig, StoreError},
 };
 
-use crate::domain::{Settings, Subject};
-use entity::{block, change as changes, contact_settings, erased, head, request};
+use crate::{
+    domain::{Settings, Subject, address_book::entries},
+    graph,
+};
+use entity::{address_book, block, change as changes, contact_settings, erased, head, request};
 use migration::Migrator;
 
 pub(crate) use export::Held;
@@ -70,9 +74,9 @@ impl Store {
         store::ping(&self.db).await
     }
 
-    /// The sequence number of the last write that was acknowledged.
-    pub(crate) async fn head(&self) -> Result<i64, StoreError> {
-        sequence(&self.db).await
+    /// The last write that was acknowledged.
+    pub(crate) async fn head(&self) -> Result<graph::Position, StoreError> {
+        position(&self.db).await
     }
 
     /// How many denials consent-svc's feed has brought so far.
@@ -103,6 +107,15 @@ impl Store {
     pub(crate) async fn settings(&self, subject: &Subject) -> Result<Settings, StoreError> {
         let row = contact_settings::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
         Ok(row.map(|row| columns::settings(&row)).transpose()?.unwrap_or_default())
+    }
+
+    /// The entries of a person's address book as they are stored, padding among them.
+    pub(crate) async fn address_book(
+        &self,
+        subject: &Subject,
+    ) -> Result<Vec<MatchKey>, StoreError> {
+        let row = address_book::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
+        Ok(row.map_or_else(Vec::new, |row| entries(&row.entries)))
     }
 
     /// Whom a person blocks, in ascending order from after `after` on.
@@ -149,8 +162,9 @@ impl Store {
     }
 }
 
-async fn sequence(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
-    Ok(head(db).await?.seq)
+/// The last write, as far as it can be seen.
+async fn position(db: &impl ConnectionTrait) -> Result<graph::Position, StoreError> {
+    Ok(columns::position(&head(db).await?))
 }
 
 async fn head(db: &impl ConnectionTrait) -> Result<head::Model, StoreError> {

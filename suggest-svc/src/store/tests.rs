@@ -49,6 +49,11 @@ fn key(n: u8) -> MatchKey {
 
 const AT: fn(i64) -> UnixMillis = UnixMillis::new;
 
+/// A position whose mark nobody looks at: there are changes after it.
+fn at(sequence: i64) -> graph::Position {
+    graph::Position { sequence, mark: [0; 16] }
+}
+
 /// ann until 100 and bob for ever, as said at 1; each with a key and a book of the other's, and
 /// connected. ann has settings and blocks eve.
 async fn people(store: &Store) {
@@ -69,7 +74,7 @@ async fn people(store: &Store) {
 }
 
 async fn graph(store: &Store) -> Graph {
-    store.load().await.unwrap().0.finish(0)
+    store.load(|| None).await.unwrap().0.finish(0)
 }
 
 /// How many rows there are of ann's: person, identifiers, books, connections from either end.
@@ -164,11 +169,11 @@ async fn what_changes_nothing_tells_replicas_nothing(store: Store) {
         Ok(writing.disconnect(&[(ann.clone(), bob.clone())]).await?)
     };
     store.write("apart", AT(2), apart).await.unwrap();
-    let News::Some(delta) = store.news(0).await.unwrap() else { panic!("no news") };
+    let News::Some(delta) = store.news(at(0)).await.unwrap() else { panic!("no news") };
     assert!(delta.blocks.is_empty() && delta.connections.is_empty() && delta.books.is_empty());
     block(&store, "bob", 3, true).await;
     block(&store, "bob", 4, true).await;
-    let News::Some(delta) = store.news(0).await.unwrap() else { panic!("no news") };
+    let News::Some(delta) = store.news(at(0)).await.unwrap() else { panic!("no news") };
     assert_eq!(delta.blocks, [(who("ann"), who("bob"), true)]);
     assert!(graph(&store).await.len() == 2);
 }
@@ -177,10 +182,10 @@ async fn a_change_that_is_missing_between_others_is_not_skipped(store: Store) {
     for n in 1..=5 {
         block(&store, &format!("p{n}"), n, true).await;
     }
-    assert!(matches!(store.news(1).await.unwrap(), News::Some(_)));
+    assert!(matches!(store.news(at(1)).await.unwrap(), News::Some(_)));
     changes::Entity::delete_by_id(3).exec(&store.db).await.unwrap();
-    assert!(matches!(store.news(1).await.unwrap(), News::Lost));
-    assert!(matches!(store.news(3).await.unwrap(), News::Some(_)));
+    assert!(matches!(store.news(at(1)).await.unwrap(), News::Lost));
+    assert!(matches!(store.news(at(3)).await.unwrap(), News::Some(_)));
 }
 
 async fn pruning_leaves_no_holes_though_clocks_differ(store: Store) {
@@ -191,8 +196,8 @@ async fn pruning_leaves_no_holes_though_clocks_differ(store: Store) {
     let left = changes::Entity::find().order_by_asc(changes::Column::Seq).all(&store.db).await;
     let left: Vec<i64> = left.unwrap().into_iter().map(|row| row.seq).collect();
     assert_eq!(left, [4, 5]);
-    assert!(matches!(store.news(0).await.unwrap(), News::Lost));
-    assert!(matches!(store.news(3).await.unwrap(), News::Some(_)));
+    assert!(matches!(store.news(at(0)).await.unwrap(), News::Lost));
+    assert!(matches!(store.news(at(3)).await.unwrap(), News::Some(_)));
 }
 
 on_both_databases! {

@@ -17,7 +17,7 @@ use super::{
     columns,
     entity::{change, head, request},
 };
-use crate::error::Error;
+use crate::{error::Error, graph::Mark};
 
 /// Which write this is: the same request sent again is the same write.
 #[derive(Debug, Clone)]
@@ -95,13 +95,15 @@ impl Store {
     {
         let work = &work;
         store::transaction_at(&self.db, name, IsolationLevel::ReadCommitted, |tx| async move {
-            let head::Model { seq: sequence, denials, .. } = take_turn(&tx).await?;
+            let mark: Mark = rand::random();
+            let head::Model { seq: sequence, denials, .. } = take_turn(&tx, mark).await?;
             let writing = Writing { tx: tx.clone(), sequence, denials, change: Arc::default() };
             let answer = work(writing.clone()).await?;
             // Also when nothing changed: sequence numbers have no gaps.
             let body = writing.take_notes().encode()?;
             let (seq, at, body) = (Set(sequence), Set(at.get()), Set(body));
-            let change = change::Entity::insert(change::ActiveModel { seq, at, body });
+            let mark = Set(mark.to_vec());
+            let change = change::Entity::insert(change::ActiveModel { seq, at, body, mark });
             change.exec_without_returning(&*tx).await.map_err(StoreError::from)?;
             Ok(answer)
         })
@@ -110,9 +112,10 @@ impl Store {
 }
 
 /// Waits for the writer before, keeps out those after, and gives this one its number.
-async fn take_turn(tx: &DatabaseTransaction) -> Result<head::Model, StoreError> {
+async fn take_turn(tx: &DatabaseTransaction, mark: Mark) -> Result<head::Model, StoreError> {
     head::Entity::update_many()
         .col_expr(head::Column::Seq, Expr::col(head::Column::Seq).add(1))
+        .col_expr(head::Column::Mark, Expr::value(mark.to_vec()))
         .filter(head::Column::Id.eq(columns::HEAD))
         .exec(tx)
         .await?;

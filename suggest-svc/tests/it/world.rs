@@ -1,6 +1,10 @@
 //! A running service, people in it, and what they do.
 
-use std::{collections::BTreeMap, sync::atomic::AtomicU32, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use prost::Message;
 use proto::{
@@ -11,7 +15,10 @@ use proto::{
         contact_service_client::ContactServiceClient, graph_service_client::GraphServiceClient,
         suggestion_service_client::SuggestionServiceClient, *,
     },
-    types::v1::{Identifier, IdentifierKind, identifier::Value},
+    types::v1::{ExportRecord, Identifier, IdentifierKind, identifier::Value},
+};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
 };
 use service_kit::{
     auth::Caller,
@@ -102,7 +109,7 @@ impl World {
         self.replicas.push(Replica { running, channel });
     }
 
-    /// Ends the only replica at once and starts another one.
+    /// Ends the only replica and starts another one.
     pub(crate) async fn restart(&mut self) {
         let old = self.replicas.pop().unwrap();
         drop(old.channel);
@@ -111,11 +118,120 @@ impl World {
         self.add_replica().await;
     }
 
+    /// Ends a replica.
+    pub(crate) async fn stop(&mut self, replica: usize) {
+        let old = self.replicas.remove(replica);
+        drop(old.channel);
+        old.running.stop();
+        old.running.stopped().await.unwrap();
+    }
+
+    /// A connection of its own to the service's store.
+    pub(crate) async fn store(&self) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(self.config.service.store.url.expose());
+        options.max_connections(1);
+        Database::connect(options).await.unwrap()
+    }
+
+    /// What a query finds in the store, as text.
+    pub(crate) async fn column(&self, query: &str) -> Vec<String> {
+        let db = self.store().await;
+        let query = Statement::from_string(db.get_database_backend(), query);
+        let rows = db.query_all_raw(query).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    /// In which tables and columns a text stands, if only as a part of a longer one.
+    pub(crate) async fn stands_in(&self, text: &str) -> Vec<String> {
+        let mut places = Vec::new();
+        for (table, column) in self.columns().await {
+            let db = self.store().await;
+            let query = Statement::from_string(
+                db.get_database_backend(),
+                format!(r#"SELECT "{column}" FROM "{table}""#),
+            );
+            for row in db.query_all_raw(query).await.unwrap() {
+                let written = row.try_get_by_index::<String>(0).map(String::into_bytes);
+                let bytes = written.or_else(|_| row.try_get_by_index::<Vec<u8>>(0));
+                let bytes = bytes.unwrap_or_default();
+                if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+                    places.push(format!("{table}.{column}"));
+                }
+            }
+        }
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    /// Every column of every table, but for numbers.
+    async fn columns(&self) -> Vec<(String, String)> {
+        let query = match self.store().await.get_database_backend() {
+            DbBackend::Postgres => {
+                "SELECT table_name || '/' || column_name FROM information_schema.columns
+                WHERE table_schema = 'public' AND data_type IN ('text', 'bytea')"
+            }
+            _ => {
+                "SELECT m.name || '/' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
+                WHERE m.type = 'table' AND c.type NOT LIKE '%int%'"
+            }
+        };
+        let columns = self.column(query).await;
+        assert!(columns.iter().any(|column| column == "change/body"), "{columns:?}");
+        let split = |column: String| column.split_once('/').map(|(a, b)| (a.into(), b.into()));
+        columns.into_iter().filter_map(split).collect()
+    }
+
+    /// Whether a person is here.
+    pub(crate) async fn is_here(&self, person: &str) -> bool {
+        let query = format!("SELECT subject FROM person WHERE subject = '{person}'");
+        !self.column(&query).await.is_empty()
+    }
+
+    /// Waits until a person is not here any more.
+    pub(crate) async fn until_gone(&self, person: &str) {
+        while self.is_here(person).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until all that the feed has told so far is done: somebody's erasure is, told last.
+    pub(crate) async fn until_heard(&self) {
+        let last = self.new_id();
+        self.grants.erase(&last);
+        let query = format!("SELECT subject FROM erasure WHERE subject = '{last}'");
+        while self.column(&query).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Lets the time pass until the erasure of a person was acknowledged.
+    pub(crate) async fn until_acknowledged(&self, person: &str) {
+        while !self.is_acknowledged(person) {
+            self.clock.advance(Duration::from_mins(1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn is_acknowledged(&self, person: &str) -> bool {
+        self.grants.acknowledged().iter().any(|one| one == person)
+    }
+
+    /// What is exported of a person.
+    pub(crate) async fn export(&self, person: &str) -> Vec<ExportRecord> {
+        let message = ExportSubjectDataRequest { subject_id: person.to_owned() };
+        let request = self.request(&Caller::named(Role::Service, "gateway"), message);
+        let mut parts = self.graph().export_subject_data(request).await.unwrap().into_inner();
+        let mut records = Vec::new();
+        while let Some(part) = parts.message().await.unwrap() {
+            records.extend(part.records);
+        }
+        records
+    }
+
     /// The digests of requests, as whoever stole the store has them.
     pub(crate) async fn stolen_digests(&self) -> Vec<Vec<u8>> {
-        use sea_orm::{ConnectionTrait, Database, Statement};
-        let url = self.config.service.store.url.expose();
-        let db = Database::connect(url).await.unwrap();
+        let db = self.store().await;
         let select =
             Statement::from_string(db.get_database_backend(), "SELECT digest FROM request");
         let rows = db.query_all_raw(select).await.unwrap();

@@ -5,10 +5,14 @@ mod blocks;
 mod connections;
 mod consent;
 mod contacts;
+mod engine;
 mod identifiers;
+mod paired_worlds;
 mod privacy;
 mod replicas;
+mod society;
 mod suggestions;
+mod village;
 mod world;
 
 /// The same tests on both databases.

@@ -4,6 +4,7 @@
 mod blocks;
 mod connections;
 mod consent;
+mod consent_matrix;
 mod contacts;
 mod engine;
 mod identifiers;
@@ -11,6 +12,7 @@ mod paired_worlds;
 mod privacy;
 mod replicas;
 mod society;
+mod stars;
 mod suggestions;
 mod village;
 mod world;

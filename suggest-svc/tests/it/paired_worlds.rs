@@ -53,11 +53,8 @@ impl Pair {
     fn hidden(seed: u64, odds: Odds) -> (Self, Because) {
         let (mut pair, mut rng) = Self::draw(seed, odds);
         let Self { without, v, u } = &mut pair;
-        let why = [
-            Because::NobodyFindsThem,
-            Because::TheirNumberIsNotKnown,
-            Because::OneBlocksTheOther,
-        ];
+        let why =
+            [Because::NobodyFindsThem, Because::TheirNumberIsNotKnown, Because::OneBlocksTheOther];
         let why = why[rng.random_range(0..3)];
         match why {
             Because::NobodyFindsThem => {
@@ -134,7 +131,8 @@ impl Pair {
 
 #[test]
 fn no_list_of_the_engine_shows_an_upload_that_is_not_revealed() {
-    let (mut alike, mut not_empty, mut by_u, mut causes) = (0, 0, 0, std::collections::BTreeMap::new());
+    let (mut alike, mut not_empty, mut by_u, mut causes) =
+        (0, 0, 0, std::collections::BTreeMap::new());
     for seed in 0..TRIALS {
         let (pair, why) = Pair::hidden(seed, ENGINE);
         let [without, with] = pair.apart();

@@ -200,10 +200,12 @@ impl Society {
     /// Whether two people, both here, are kept apart.
     fn apart(&self, one: Who, other: Who, rule: Rule) -> bool {
         let is_here = |who| self.is_live(who) || rule == Rule::TransferIsNotAsked;
-        !is_here(one) || !is_here(other) || match rule {
-            Rule::BlocksHoldOneWay => self.blocks.contains(&(one, other)),
-            _ => self.blocked(one, other),
-        }
+        !is_here(one)
+            || !is_here(other)
+            || match rule {
+                Rule::BlocksHoldOneWay => self.blocks.contains(&(one, other)),
+                _ => self.blocked(one, other),
+            }
     }
 
     fn adjacent(&self, one: Who, other: Who, rule: Rule) -> bool {
@@ -239,9 +241,7 @@ impl Society {
     pub(crate) fn mutuals(&self, one: Who, other: Who, rule: Rule) -> usize {
         (0..self.len())
             .filter(|z| self.adjacent(one, *z, rule) && self.adjacent(*z, other, rule))
-            .filter(|z| {
-                self.people[*z].settings.may_be_mutual || rule == Rule::PrivatePeopleCount
-            })
+            .filter(|z| self.people[*z].settings.may_be_mutual || rule == Rule::PrivatePeopleCount)
             .filter(|z| self.agrees(*z, rule) || rule == Rule::MutualConnectionsNeedNotAgree)
             .count()
     }
@@ -270,12 +270,7 @@ impl Society {
 
     /// Whether a list is what the rules say. Who is shown for another reason than a number or
     /// mutual connections must be somebody who may be shown at all, and no count is told of them.
-    pub(crate) fn agrees_with(
-        &self,
-        viewer: Who,
-        list: &BTreeMap<Who, Shown>,
-        rule: Rule,
-    ) -> bool {
+    pub(crate) fn agrees_with(&self, viewer: Who, list: &BTreeMap<Who, Shown>, rule: Rule) -> bool {
         let mut known = list.clone();
         known.retain(|_, (why, _)| *why != Why::Other);
         let mut others = list.iter().filter(|(_, (why, _))| *why == Why::Other);

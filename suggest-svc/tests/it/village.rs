@@ -73,7 +73,9 @@ async fn speak(world: &World, society: &Society, names: &[Subject], who: Who) {
         let book: Vec<&str> = person.book.iter().map(|other| names[*other].as_str()).collect();
         let synced = user.sync(vec![user.full(&book)]).await;
         match person.transfer {
-            State::Refused | State::Pending => assert_eq!(reason(synced), Reason::ConsentNotGranted),
+            State::Refused | State::Pending => {
+                assert_eq!(reason(synced), Reason::ConsentNotGranted)
+            }
             _ => drop(synced.unwrap()),
         }
     }

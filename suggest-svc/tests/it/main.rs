@@ -4,14 +4,20 @@
 mod blocks;
 mod connections;
 mod consent;
+mod consent_matrix;
 mod contacts;
 mod erasure;
 mod export;
 mod following;
+mod engine;
 mod identifiers;
+mod paired_worlds;
 mod privacy;
 mod replicas;
+mod society;
+mod stars;
 mod suggestions;
+mod village;
 mod world;
 
 /// The same tests on both databases.

@@ -37,7 +37,7 @@ use service_kit::{
     context::Context,
 };
 
-use config::{ChangeConfig, SuggestConfig};
+use config::SuggestConfig;
 use consents::Consents;
 use grpc::{ContactRpc, GraphRpc, SuggestionRpc};
 use live::Live;
@@ -68,7 +68,7 @@ impl Service for SuggestService {
         let consents = Consents::new(upstream, ctx.max_message_bytes);
         let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
             .map_err(BootError::other)?;
-        background(ctx, &suggest, &config.changes);
+        background(ctx, &suggest, &config);
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
@@ -85,11 +85,17 @@ impl Service for SuggestService {
 }
 
 /// Follows the store and forgets what is old, until the drain begins.
-fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
+fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
+    let changes = &config.changes;
     let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let interval = changes.follow_interval.get();
     ctx.spawn("follow", async move {
         shutdown.run_until_cancelled(follower.live.follow(interval)).await;
+    });
+    let (finder, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    let interval = config.ranking.communities_interval.get();
+    ctx.spawn("communities", async move {
+        shutdown.run_until_cancelled(finder.live.find_communities(interval)).await;
     });
     let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let (keep, keep_requests) = (changes.keep, changes.keep_requests);

@@ -1,12 +1,15 @@
 //! The graph in memory, kept at the store's latest position.
 
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use service_kit::{clock::Clock, store::StoreError};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_blocking};
 
 use crate::{
-    domain::ranking::Scratch,
+    domain::ranking::{
+        Scratch,
+        community::{Adjacency, Communities},
+    },
     graph::Graph,
     store::{Delta, News, Store},
 };
@@ -25,6 +28,10 @@ pub(crate) struct Live {
 
 struct State {
     graph: Graph,
+    /// Of the graph as it was some time ago, with the same ordinals.
+    communities: Option<Arc<Communities>>,
+    /// Tells one numbering of people from another.
+    numbering: Arc<()>,
     sequence: i64,
 }
 
@@ -49,17 +56,37 @@ impl Live {
         Ok(read(&self.state().graph))
     }
 
-    /// As [`Live::read`], with working space for a ranking.
+    /// As [`Live::read`], with what a ranking looks at beside the graph, and working space.
     pub(crate) async fn rank<T>(
         &self,
-        read: impl FnOnce(&Graph, &mut Scratch) -> T,
+        read: impl FnOnce(&Graph, Option<&Communities>, &mut Scratch) -> T,
     ) -> Result<T, StoreError> {
         self.catch_up().await?;
         let spare = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = spare().pop().unwrap_or_default();
-        let result = read(&self.state().graph, &mut scratch);
+        let state = self.state();
+        let result = read(&state.graph, state.communities.as_deref(), &mut scratch);
+        drop(state);
         spare().push(scratch);
         Ok(result)
+    }
+
+    /// Finds out who is popular among whom, again and again. Does not end.
+    pub(crate) async fn find_communities(&self, interval: std::time::Duration) {
+        loop {
+            let (adjacency, numbering) = {
+                let state = self.state();
+                (Adjacency::of(&state.graph), state.numbering.clone())
+            };
+            // Only a panic ends it early, a defect that the kit logs; the next turn may do better.
+            if let Ok(found) = spawn_blocking(move || Communities::of(&adjacency)).await {
+                let mut state = self.state_mut();
+                if Arc::ptr_eq(&state.numbering, &numbering) {
+                    state.communities = Some(Arc::new(found));
+                }
+            }
+            self.clock.sleep(interval).await;
+        }
     }
 
     /// Says that something was written: whoever waits in [`Live::follow`] need not wait longer.
@@ -127,7 +154,8 @@ impl Live {
 impl State {
     async fn load(store: &Store, clock: &Clock) -> Result<Self, StoreError> {
         let (builder, sequence) = store.load().await?;
-        Ok(Self { graph: builder.finish(clock.now().get()), sequence })
+        let graph = builder.finish(clock.now().get());
+        Ok(Self { graph, communities: None, numbering: Arc::default(), sequence })
     }
 
     /// Identifiers come before address books: whether an entry is somebody is decided by them.

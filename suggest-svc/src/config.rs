@@ -1,6 +1,6 @@
 //! What this service is told, beside what every process of Assent is told.
 
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use identifiers::{MatchKeySecret, SecretTooShort};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use service_kit::{
     store::StoreConfig,
 };
 
-use crate::domain::ranking::Tuning;
+use crate::domain::ranking::{Tuning, Weights, WeightsInvalid};
 
 /// The service's own keys, at the top level of the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -115,6 +115,12 @@ pub struct RankingConfig {
     /// The fewest mutual connections, all of whom agreed, for which somebody is suggested. Below 2
     /// a person with one friend can read that friend's list. Default 2.
     pub min_mutual_connections: usize,
+    /// The file with the model's weights, as `bench suggest quality --fit` writes it. It is read at
+    /// the start. Default: none, the weights that are shipped.
+    pub weights: Option<String>,
+    /// How often it is found out anew who is popular among whom, for people of whom little is known:
+    /// some seconds of one core for a million people. Default 10 min.
+    pub communities_interval: Span,
     /// How often more candidates are looked at, each time with one more check of consent, when too
     /// few of those before have agreed. Default 3.
     pub max_rounds: usize,
@@ -127,6 +133,8 @@ impl Default for RankingConfig {
             gamma: 0.1,
             work_budget: 50_000,
             min_mutual_connections: 2,
+            weights: None,
+            communities_interval: Span::from_secs(600),
             max_rounds: 3,
         }
     }
@@ -187,6 +195,12 @@ pub enum ConfigInvalid {
     /// An exponent that makes no sense.
     #[error("ranking.beta and ranking.gamma must be between 0 and 4")]
     Exponent,
+    /// The file of weights cannot be read.
+    #[error("ranking.weights: {0}: {1}")]
+    WeightsUnreadable(String, io::Error),
+    /// The file of weights cannot be used.
+    #[error("ranking.weights: {0}: {1}")]
+    Weights(String, WeightsInvalid),
     /// A purpose is not named.
     #[error("purposes.transfer, .friend_suggestions and .spam must not be empty")]
     Purpose,
@@ -209,7 +223,7 @@ impl SuggestConfig {
     /// # Errors
     /// When the service would not start with it.
     pub fn tuning(&self) -> Result<Tuning, ConfigInvalid> {
-        let RankingConfig { beta, gamma, work_budget, min_mutual_connections, max_rounds } =
+        let RankingConfig { beta, gamma, work_budget, min_mutual_connections, max_rounds, .. } =
             self.ranking;
         if ![beta, gamma].iter().all(|exponent| (0.0..=4.0).contains(exponent)) {
             return Err(ConfigInvalid::Exponent);
@@ -234,6 +248,16 @@ impl SuggestConfig {
         if [transfer, friend_suggestions, spam].iter().any(|purpose| purpose.is_empty()) {
             return Err(ConfigInvalid::Purpose);
         }
-        Ok(Tuning { beta, gamma, work_budget, min_mutuals: min_mutual_connections })
+        let weights = self.ranking.read_weights()?;
+        Ok(Tuning { beta, gamma, work_budget, min_mutuals: min_mutual_connections, weights })
+    }
+}
+
+impl RankingConfig {
+    fn read_weights(&self) -> Result<Weights, ConfigInvalid> {
+        let Some(path) = &self.weights else { return Ok(Weights::default()) };
+        let text = fs::read_to_string(path)
+            .map_err(|error| ConfigInvalid::WeightsUnreadable(path.clone(), error))?;
+        Weights::parse(&text).map_err(|invalid| ConfigInvalid::Weights(path.clone(), invalid))
     }
 }

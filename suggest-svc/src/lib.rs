@@ -102,6 +102,11 @@ fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
     ctx.spawn("graph", async move {
         shutdown.run_until_cancelled(keeper.live.keep(interval)).await;
     });
+    let (finder, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    let interval = config.ranking.communities_interval.get();
+    ctx.spawn("communities", async move {
+        shutdown.run_until_cancelled(finder.live.find_communities(interval)).await;
+    });
     let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     ctx.spawn("consent feed", async move {
         shutdown.run_until_cancelled(follower.follow_consent()).await;

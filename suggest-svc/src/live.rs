@@ -11,7 +11,13 @@ use service_kit::{clock::Clock, store::StoreError};
 use tokio::{sync::Notify, task::spawn_blocking};
 
 use crate::{
-    domain::{Subject, ranking::Scratch},
+    domain::{
+        Subject,
+        ranking::{
+            Scratch,
+            community::{Adjacency, Communities},
+        },
+    },
     graph::{Graph, Merging, Position, Snapshot, SnapshotError},
     store::{Delta, News, Store},
 };
@@ -36,6 +42,10 @@ pub(crate) struct Live {
 struct State {
     graph: Graph,
     position: Position,
+    /// Of the graph as it was some time ago, with the same ordinals.
+    communities: Option<Arc<Communities>>,
+    /// Tells one numbering of people from another.
+    numbering: Arc<()>,
 }
 
 impl Live {
@@ -71,17 +81,37 @@ impl Live {
         read(&state.graph, state.position)
     }
 
-    /// As [`Live::read`], with working space for a ranking.
+    /// As [`Live::read`], with what a ranking looks at beside the graph, and working space.
     pub(crate) async fn rank<T>(
         &self,
-        read: impl FnOnce(&Graph, &mut Scratch) -> T,
+        read: impl FnOnce(&Graph, Option<&Communities>, &mut Scratch) -> T,
     ) -> Result<T, StoreError> {
         self.catch_up().await?;
         let spare = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = spare().pop().unwrap_or_default();
-        let result = read(&self.state().graph, &mut scratch);
+        let state = self.state();
+        let result = read(&state.graph, state.communities.as_deref(), &mut scratch);
+        drop(state);
         spare().push(scratch);
         Ok(result)
+    }
+
+    /// Finds out who is popular among whom, again and again. Does not end.
+    pub(crate) async fn find_communities(&self, interval: std::time::Duration) {
+        loop {
+            let (adjacency, numbering) = {
+                let state = self.state();
+                (Adjacency::of(&state.graph), state.numbering.clone())
+            };
+            // Only a panic ends it early, a defect that the kit logs; the next turn may do better.
+            if let Ok(found) = spawn_blocking(move || Communities::of(&adjacency)).await {
+                let mut state = self.state_mut();
+                if Arc::ptr_eq(&state.numbering, &numbering) {
+                    state.communities = Some(Arc::new(found));
+                }
+            }
+            self.clock.sleep(interval).await;
+        }
     }
 
     /// Says that something was written: whoever waits in [`Live::follow`] need not wait longer.
@@ -248,7 +278,8 @@ impl State {
         snapshot: Option<&PathBuf>,
     ) -> Result<Self, StoreError> {
         let (builder, position) = store.load(|| open(snapshot)).await?;
-        Ok(Self { graph: builder.finish(clock.now().get()), position })
+        let graph = builder.finish(clock.now().get());
+        Ok(Self { graph, communities: None, numbering: Arc::default(), position })
     }
 
     /// Identifiers come before address books: whether an entry is somebody is decided by them.

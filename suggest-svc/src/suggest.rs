@@ -4,8 +4,8 @@ use crate::{
     consents::Answers,
     domain::{
         Subject,
-        listing::{self, Listed},
-        ranking::{self, Prospect},
+        listing::{Listed, Listing},
+        ranking::{self, Beside},
     },
     error::Error,
     service::Suggest,
@@ -26,41 +26,32 @@ impl Suggest {
         viewer: &Subject,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
-        // Half of the candidates may decline before another round is needed.
-        let a_round = 2 * limit + 10;
-        let ranked = self.live.rank(|graph, scratch| {
+        let at_most = Listing::prospects_for(limit, self.max_rounds);
+        let ranked = self.live.rank(|graph, communities, scratch| {
             let viewer = graph.ordinal(viewer)?;
-            let at_most = a_round * self.max_rounds;
-            Some(ranking::prospects(graph, viewer, &self.tuning, scratch, at_most))
+            // Nothing caps how often somebody is shown yet.
+            let beside = Beside { communities, ..Beside::default() };
+            Some(ranking::prospects(graph, viewer, &self.tuning, beside, scratch, at_most))
         });
-        let Some((prospects, beyond)) = ranked.await? else { return Ok(Vec::new()) };
-        let mut listed = Vec::new();
-        let mut rounds = prospects.chunks(a_round).peekable();
-        while let Some(round) = rounds.next() {
-            let answers = self.agreed(viewer, round).await?;
+        let Some(prospects) = ranked.await? else { return Ok(Vec::new()) };
+        if prospects.best.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut listing = Listing::new(&prospects, &self.tuning, limit);
+        loop {
+            let answers = self.agreed(viewer, listing.people()).await?;
             if !answers.is_granted(viewer) {
                 return Ok(Vec::new());
             }
-            let min = self.tuning.min_mutuals;
-            let granted = |subject: &Subject| answers.is_granted(subject);
-            listed.extend(round.iter().filter_map(|one| listing::settle(one, granted, min)));
-            listing::sort(&mut listed);
-            let next = rounds.peek().and_then(|round| round.first()).map(|one| one.score);
-            if listing::is_settled(&listed, limit, next.or(beyond)) {
-                break;
+            if listing.settle(|subject| answers.is_granted(subject)) {
+                return Ok(listing.finish());
             }
         }
-        listed.truncate(limit);
-        Ok(listed)
     }
 
     /// Who of all these has agreed: one strict check.
-    async fn agreed(&self, viewer: &Subject, round: &[Prospect]) -> Result<Answers, Error> {
-        let mut people = vec![viewer];
-        for one in round {
-            people.push(&one.subject);
-            people.extend(one.mutuals.iter().map(|mutual| &mutual.subject));
-        }
+    async fn agreed(&self, viewer: &Subject, mut people: Vec<&Subject>) -> Result<Answers, Error> {
+        people.push(viewer);
         self.consents.check(&self.purposes.friend_suggestions, people).await
     }
 }

@@ -12,7 +12,10 @@ use std::{
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use suggest_svc::{
-    domain::{Subject, ranking},
+    domain::{
+        Subject,
+        ranking::{self, Beside},
+    },
     graph::{Graph, Ordinal},
 };
 
@@ -52,11 +55,12 @@ pub(super) fn kernel(graph: &Graph, seed: u64, report: &mut Report) -> Result<()
             }
         };
         let begun = Instant::now();
-        let (prospects, _) = ranking::prospects(graph, viewer, &tuning, &mut scratch, CANDIDATES);
+        let prospects =
+            ranking::prospects(graph, viewer, &tuning, Beside::default(), &mut scratch, CANDIDATES);
         if number >= WARM_UP {
             times.record(begun.elapsed());
         }
-        found += prospects.len();
+        found += prospects.best.len();
     }
     eprintln!("rankings of {people} people: {times}; {found} candidates");
     report.figure("kernel-p50-ms", milliseconds(times.quantile(0.5)), Unit::Milliseconds);
@@ -85,7 +89,8 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
                 let viewer = rng.random_range(0..count);
                 let begun = Instant::now();
                 let graph = graph.read().unwrap_or_else(PoisonError::into_inner);
-                ranking::prospects(&graph, viewer, &tuning, &mut scratch, CANDIDATES);
+                let beside = Beside::default();
+                ranking::prospects(&graph, viewer, &tuning, beside, &mut scratch, CANDIDATES);
                 drop(graph);
                 times.record(begun.elapsed());
             }

@@ -2,7 +2,7 @@
 
 use super::{
     Subject,
-    ranking::{Prospect, by_score, score},
+    ranking::{self, Evidence, Prospect, Prospects, Rank, Tier, Tuning},
 };
 use crate::graph::Contact;
 
@@ -16,7 +16,9 @@ pub struct Listed {
     /// How many mutual connections, as far as it is told.
     pub mutuals: Option<MutualRange>,
     /// By what it is ordered.
-    pub score: f64,
+    pub rank: Rank,
+    /// The places of the mutual connections that agreed, in [`Prospects::people`].
+    pub through: Vec<u32>,
 }
 
 /// Why somebody is suggested.
@@ -28,6 +30,10 @@ pub enum Reason {
     ReciprocalContact,
     /// In the viewer's contacts, and open to be found.
     InYourContacts,
+    /// Through connections of connections.
+    WiderCircle,
+    /// Popular among people near the viewer.
+    PopularNearYou,
 }
 
 /// A number of mutual connections. Fewer than three are not told.
@@ -59,105 +65,173 @@ impl MutualRange {
     }
 }
 
-/// What one prospect comes to when only these people have agreed: nothing, if it has not itself,
-/// or is no contact and too few of its mutual connections have.
-pub fn settle(
-    prospect: &Prospect,
-    granted: impl Fn(&Subject) -> bool,
-    min_mutuals: usize,
-) -> Option<Listed> {
-    if !granted(&prospect.subject) {
-        return None;
+/// A list in the making: round after round some prospects and everybody behind them are asked
+/// about, until nobody who was not can belong in it.
+#[derive(Debug)]
+pub struct Listing<'l> {
+    prospects: &'l Prospects,
+    tuning: &'l Tuning,
+    limit: usize,
+    a_round: usize,
+    asked: usize,
+    listed: Vec<Listed>,
+}
+
+impl<'l> Listing<'l> {
+    /// How many prospects to ask for, for a list of so many and so many rounds.
+    pub fn prospects_for(limit: usize, rounds: usize) -> usize {
+        Self::a_round(limit).saturating_mul(rounds)
     }
-    let agreed = prospect.mutuals.iter().filter(|mutual| granted(&mutual.subject));
-    let (weights, count) = agreed.fold((0, 0), |(sum, n), mutual| (sum + mutual.weight, n + 1));
-    let reason = match prospect.contact {
-        Some(Contact::Reciprocal) => Reason::ReciprocalContact,
-        Some(Contact::OneWay) => Reason::InYourContacts,
-        None if count < min_mutuals => return None,
-        None => Reason::MutualConnections,
+
+    /// Half of the candidates may decline before another round is needed.
+    fn a_round(limit: usize) -> usize {
+        limit.saturating_mul(2).saturating_add(10)
+    }
+
+    /// Begins a list of at most `limit`.
+    pub fn new(prospects: &'l Prospects, tuning: &'l Tuning, limit: usize) -> Self {
+        let a_round = Self::a_round(limit);
+        Self { prospects, tuning, limit, a_round, asked: 0, listed: Vec::new() }
+    }
+
+    fn round(&self) -> &'l [Prospect] {
+        let rest = &self.prospects.best[self.asked.min(self.prospects.best.len())..];
+        &rest[..rest.len().min(self.a_round)]
+    }
+
+    /// Everybody to ask about in the next round, more than once perhaps; nobody: there is none.
+    pub fn people(&self) -> Vec<&'l Subject> {
+        let places = self.round().iter().flat_map(|one| {
+            let paths = one.paths.iter().flat_map(|(first, second)| [*first, *second]);
+            one.mutuals.iter().copied().chain(paths)
+        });
+        let mut is_asked = vec![false; self.prospects.people.len()];
+        places.for_each(|place| is_asked[place as usize] = true);
+        let between = self.prospects.people.iter().zip(is_asked);
+        let between = between.filter(|(_, is_asked)| *is_asked).map(|(one, _)| &one.subject);
+        self.round().iter().map(|one| &one.subject).chain(between).collect()
+    }
+
+    /// Takes in who of them has agreed. Whether the list is complete.
+    pub fn settle(&mut self, granted: impl Fn(&Subject) -> bool) -> bool {
+        let agreed: Vec<bool> =
+            self.prospects.people.iter().map(|one| granted(&one.subject)).collect();
+        for one in self.round() {
+            if granted(&one.subject) {
+                self.listed.extend(settle(one, self.prospects, &agreed, self.tuning));
+            }
+        }
+        self.asked += self.round().len();
+        // The best first, the same way on every replica.
+        self.listed
+            .sort_unstable_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
+        let next = self.round().first().map(|one| one.rank);
+        self.round().is_empty() || is_settled(&self.listed, self.limit, next)
+    }
+
+    /// The list, best first.
+    pub fn finish(mut self) -> Vec<Listed> {
+        self.listed.truncate(self.limit);
+        spread(&mut self.listed, self.prospects, self.tuning.weights.repetition);
+        self.listed
+    }
+}
+
+/// What a prospect that has agreed comes to when only these people between have: nothing, if it is
+/// no contact and too few of them have.
+fn settle(
+    prospect: &Prospect,
+    prospects: &Prospects,
+    agreed: &[bool],
+    tuning: &Tuning,
+) -> Option<Listed> {
+    let min = tuning.min_mutuals;
+    let has_agreed = |place: &u32| agreed[*place as usize];
+    let mut listed = Listed {
+        subject: prospect.subject.clone(),
+        reason: Reason::PopularNearYou,
+        mutuals: None,
+        rank: prospect.rank,
+        through: Vec::new(),
     };
-    let score = score(prospect.contact, weights, count, prospect.damping, min_mutuals);
-    let mutuals = if count < min_mutuals { None } else { MutualRange::of(count) };
-    Some(Listed { subject: prospect.subject.clone(), reason, mutuals, score })
+    match prospect.rank.tier {
+        Tier::Popular => {}
+        Tier::WiderCircle => {
+            let is_whole = |(first, second): &(u32, u32)| has_agreed(first) && has_agreed(second);
+            let paths: Vec<_> = prospect.paths.iter().copied().filter(is_whole).collect();
+            let score = ranking::circle_score(&paths, &prospects.people, min)?;
+            listed.rank.score = tuning.discounted(score, prospect.shown_too_often);
+            listed.reason = Reason::WiderCircle;
+        }
+        Tier::Known => {
+            listed.through = prospect.mutuals.iter().copied().filter(has_agreed).collect();
+            let weights =
+                listed.through.iter().map(|place| prospects.people[*place as usize].weight);
+            let evidence = Evidence {
+                weights: weights.sum(),
+                mutuals: listed.through.len(),
+                degree: prospect.degree,
+                viewer_degree: prospects.viewer_degree,
+            };
+            let score = tuning.score(prospect.contact, &evidence);
+            listed.rank.score = tuning.discounted(score, prospect.shown_too_often);
+            listed.reason = match prospect.contact {
+                Some(Contact::Reciprocal) => Reason::ReciprocalContact,
+                Some(Contact::OneWay) => Reason::InYourContacts,
+                None if evidence.mutuals < min => return None,
+                None => Reason::MutualConnections,
+            };
+            if evidence.mutuals < min {
+                // Not even the order of a list may say that there is one.
+                listed.through.clear();
+            }
+            listed.mutuals = MutualRange::of(listed.through.len());
+        }
+    }
+    Some(listed)
 }
 
-/// Puts the best first, the same way on every replica.
-pub fn sort(listed: &mut [Listed]) {
-    listed.sort_unstable_by(|a, b| {
-        by_score(a.score, b.score).then_with(|| a.subject.cmp(&b.subject))
-    });
-}
-
-/// Whether nobody who was not looked at yet can belong among the first `limit`; `next` is the
-/// best score that any of them may have.
-pub fn is_settled(sorted: &[Listed], limit: usize, next: Option<f64>) -> bool {
+/// Whether nobody who was not asked about yet is expected among the first `limit`; `next` is the
+/// best rank that any of them has, as if everybody had agreed.
+fn is_settled(sorted: &[Listed], limit: usize, next: Option<Rank>) -> bool {
     match (next, limit.checked_sub(1).map(|last| sorted.get(last))) {
         (None, _) | (_, None) => true,
-        (Some(next), Some(last)) => last.is_some_and(|last| last.score > next),
+        // The one left could have the same rank and the lesser id.
+        (Some(next), Some(last)) => last.is_some_and(|last| last.rank.order(&next).is_lt()),
+    }
+}
+
+/// Puts a list in its final order: greedily the best one next, less what it repeats, so that one
+/// mutual connection does not carry one suggestion after the other. Repeated is, of the weights of
+/// a suggestion's mutual connections, the part that is of those who carried suggestions before it,
+/// each as often as it did, over how many came before (maximal marginal relevance, Carbonell and
+/// Goldstein, SIGIR 1998). Who is in the list does not change, nor does any tier move.
+fn spread(listed: &mut [Listed], prospects: &Prospects, strength: f64) {
+    #![allow(clippy::cast_precision_loss)] // rounded to the same value for the same sum
+    let weight = |place: u32| prospects.people[place as usize].weight as f64;
+    let mut carried = vec![0u32; prospects.people.len()];
+    for next in 0..listed.len() {
+        let marginal = |one: &Listed| {
+            let all: f64 = one.through.iter().map(|place| weight(*place)).sum();
+            let repeats = one
+                .through
+                .iter()
+                .map(|place| weight(*place) * f64::from(carried[*place as usize]));
+            let repeated = repeats.sum::<f64>() / (all * next.max(1) as f64);
+            let score =
+                if all > 0.0 { one.rank.score - strength * repeated } else { one.rank.score };
+            Rank { score, ..one.rank }
+        };
+        let rest = listed[next..].iter().enumerate();
+        let best =
+            rest.map(|(place, one)| (place, marginal(one))).min_by(|(_, a), (_, b)| a.order(b));
+        let place = next + best.map_or(0, |(place, _)| place);
+        listed[next..=place].rotate_right(1);
+        for place in &listed[next].through {
+            carried[*place as usize] += 1;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::domain::ranking::Mutual;
-
-    fn prospect(contact: Option<Contact>, mutuals: usize) -> Prospect {
-        let mutual = |n| Mutual { subject: Subject::from(format!("z{n}")), weight: 1 << 30 };
-        let mutuals: Vec<_> = (0..mutuals).map(mutual).collect();
-        Prospect { subject: "v".into(), contact, mutuals, damping: 1.0, score: 99.0 }
-    }
-
-    fn granted<'p>(people: &'p [&str]) -> impl Fn(&Subject) -> bool + 'p {
-        |subject| people.contains(&subject.as_str())
-    }
-
-    #[test]
-    fn counts_fall_into_their_ranges() {
-        let starts = [(3, MutualRange::From3), (6, MutualRange::From6), (11, MutualRange::From11)];
-        let more = [(21, MutualRange::From21), (51, MutualRange::From51)];
-        let mut expected = None;
-        for count in 0..100 {
-            let start = starts.iter().chain(&more).find(|(start, _)| *start == count);
-            expected = start.map(|(_, range)| *range).or(expected);
-            assert_eq!(MutualRange::of(count), expected, "{count}");
-        }
-    }
-
-    #[test]
-    fn only_mutual_connections_who_agreed_count() {
-        let prospect = prospect(None, 4);
-        let three = settle(&prospect, granted(&["v", "z0", "z1", "z2"]), 2).unwrap();
-        assert_eq!(three.mutuals, Some(MutualRange::From3));
-        let two = settle(&prospect, granted(&["v", "z0", "z1"]), 2).unwrap();
-        assert_eq!((two.mutuals, two.reason), (None, Reason::MutualConnections));
-        assert!(two.score < three.score);
-        assert_eq!(settle(&prospect, granted(&["v", "z0"]), 2), None);
-        assert_eq!(settle(&prospect, granted(&["z0", "z1", "z2", "z3"]), 2), None);
-    }
-
-    #[test]
-    fn one_mutual_connection_does_not_move_a_contact() {
-        let (with, without) =
-            (prospect(Some(Contact::OneWay), 1), prospect(Some(Contact::OneWay), 0));
-        let everyone = granted(&["v", "z0"]);
-        assert_eq!(settle(&with, &everyone, 2), settle(&without, &everyone, 2));
-    }
-
-    #[test]
-    fn a_list_is_settled_when_nobody_left_can_come_before_its_end() {
-        let listed = |score| Listed {
-            score,
-            ..settle(&prospect(None, 3), granted(&["v", "z0", "z1"]), 2).unwrap()
-        };
-        let list = [listed(3.0), listed(2.0)];
-        assert!(is_settled(&list, 2, Some(1.9)));
-        // The one left could have the same score and the lesser id.
-        assert!(!is_settled(&list, 2, Some(2.0)));
-        assert!(!is_settled(&list, 3, Some(0.1)));
-        assert!(is_settled(&list, 3, None));
-    }
-}
+mod tests;

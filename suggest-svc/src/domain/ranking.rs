@@ -1,29 +1,60 @@
-//! Whom a person may know: exact two-hop neighbours under a work budget, and contacts.
+//! Whom a person may know, and in which order.
 //!
-//! The score of v for u is *tuned resource allocation*,
-//! `tRA(u, v) = Σ_z d_z^-β · d_v^-γ` over the mutual connections z: the resource allocation index
-//! of Zhou, Lü and Zhang ("Predicting missing links via local information", The European Physical
-//! Journal B 71, 2009, 623–630), which has β = 1 and γ = 0, with both exponents tuned. A contact
-//! adds a constant until the weights of the log-linear model are fitted.
+//! Candidates, tier after tier:
+//!
+//! 1. two-hop neighbours, exact under a work budget, and contacts ([`walk`]);
+//! 2. where those are few, people at the end of several three-hop paths ([`circle`]);
+//! 3. where those are few too, popular people of the viewer's community ([`community`]).
+//!
+//! Within the first tier the order is by a log-linear model over what is known of a candidate v
+//! of the viewer u through their mutual connections z ([`Evidence`], [`Weights`]):
+//!
+//! ```text
+//! score(u, v) = w₁ ln tRA(u, v) + w₂ ln c + w₃ ln d_v + w₄ ln |Γ(u) ∪ Γ(v)| + w₅ ln(1.05 - c / d_v)
+//! tRA(u, v)   = Σ_z d_z^-β · d_v^-γ
+//! ```
+//!
+//! with c mutual connections, degrees d and neighbourhoods Γ. *Tuned resource allocation* is the
+//! resource allocation index of Zhou, Lü and Zhang ("Predicting missing links via local
+//! information", The European Physical Journal B 71, 2009, 623–630), which has β = 1 and γ = 0,
+//! with both exponents tuned; `c / |Γ(u) ∪ Γ(v)|` is Jaccard's coefficient. A contact adds a
+//! constant.
+//!
+//! Every feature can be computed again from the mutual connections who have agreed. With fewer
+//! than the minimum of them nothing depends on them at all.
 //!
 //! Sums are taken in fixed point, so that they do not depend on the order of their terms, and ties
 //! are broken by the subject's id: two replicas that numbered people differently rank alike.
+
+mod circle;
+pub mod community;
+mod score;
+mod scratch;
+mod walk;
+mod weights;
 
 use std::cmp::Ordering;
 
 use super::Subject;
 use crate::graph::{Contact, Graph, Ordinal};
+pub(super) use circle::circle_score;
+use community::Communities;
+pub use score::{Evidence, FEATURES};
+pub use scratch::Scratch;
+pub use weights::{Weights, WeightsInvalid};
 
-/// The most mutual connections of one suggestion that are looked at; enough for the last range of
-/// counts to be told from the one before.
-pub const MUTUALS_AT_MOST: usize = 64;
+/// The most connections of one viewer through whom anybody is looked for; those who know few come
+/// first. What is asked of consent-svc at once is bounded by it.
+pub const WALKED_AT_MOST: usize = 2_000;
+
+/// Two-hop neighbours to whom the model is applied: the best by resource allocation alone.
+const SHORT_LIST: usize = 200;
+
+/// With fewer candidates than this the next tier is looked at.
+const FEW: usize = 30;
 
 /// What 1 is in fixed point.
 const ONE: f64 = 4_294_967_296.0;
-
-/// What a contact adds to the score. Twenty mutual connections of degree 50 make about one.
-const RECIPROCAL_CONTACT: f64 = 1.0;
-const ONE_WAY_CONTACT: f64 = 0.5;
 
 /// The knobs of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,215 +68,248 @@ pub struct Tuning {
     /// The fewest mutual connections for which anything is suggested or any score changes: with
     /// one, a person with a single friend could read that friend's list.
     pub min_mutuals: usize,
+    /// The model.
+    pub weights: Weights,
 }
 
-/// Somebody who could be suggested, before anybody's consent was asked.
+impl Default for Tuning {
+    /// As in a service that is not told otherwise.
+    fn default() -> Self {
+        Self {
+            beta: 0.75,
+            gamma: 0.1,
+            work_budget: 50_000,
+            min_mutuals: 2,
+            weights: Weights::default(),
+        }
+    }
+}
+
+/// What a ranking looks at beside the graph.
+#[derive(Clone, Copy)]
+pub struct Beside<'b> {
+    /// Who is popular among whom, once that was computed for this graph.
+    pub communities: Option<&'b Communities>,
+    /// Whether somebody was shown so often that they are shown later now.
+    pub shown_too_often: &'b dyn Fn(Ordinal) -> bool,
+}
+
+impl Default for Beside<'_> {
+    fn default() -> Self {
+        Self { communities: None, shown_too_often: &|_| false }
+    }
+}
+
+/// How a suggestion came about. Whoever is of an earlier tier comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Through mutual connections or contacts.
+    Known,
+    /// Through connections of connections.
+    WiderCircle,
+    /// By popularity near the viewer.
+    Popular,
+}
+
+/// By what the order goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rank {
+    /// First by this.
+    pub tier: Tier,
+    /// Then by this, the highest first. Scores of different tiers do not compare.
+    pub score: f64,
+}
+
+impl Rank {
+    /// Best first.
+    pub fn order(&self, other: &Self) -> Ordering {
+        self.tier.cmp(&other.tier).then_with(|| other.score.total_cmp(&self.score))
+    }
+}
+
+/// Whom a viewer may know, before anybody's consent was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prospects {
+    /// How many people the viewer is adjacent to.
+    pub viewer_degree: usize,
+    /// Who is between the viewer and others; prospects name them by their place here. The viewer's
+    /// own connections, those who count most first; then connections of theirs.
+    pub people: Vec<Between>,
+    /// Best first.
+    pub best: Vec<Prospect>,
+    /// The rank of the first who is not among them.
+    pub beyond: Option<Rank>,
+}
+
+impl Prospects {
+    /// What is known of one of them if everybody has agreed; of the first tier only.
+    pub fn evidence(&self, of: &Prospect) -> Option<Evidence> {
+        (of.rank.tier == Tier::Known).then(|| Evidence {
+            weights: of.mutuals.iter().map(|place| self.people[*place as usize].weight).sum(),
+            mutuals: of.mutuals.len(),
+            degree: of.degree,
+            viewer_degree: self.viewer_degree,
+        })
+    }
+}
+
+/// Somebody between two others, and what that adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Between {
+    /// Who.
+    pub subject: Subject,
+    /// In fixed point: d_z^-β of a connection of the viewer's, d_b^-½ of a connection of theirs.
+    pub weight: u64,
+}
+
+/// Somebody who could be suggested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prospect {
     /// Who.
     pub subject: Subject,
     /// How the viewer may find them by a number, if at all.
     pub contact: Option<Contact>,
-    /// Mutual connections, those who count most first; at most [`MUTUALS_AT_MOST`].
-    pub mutuals: Vec<Mutual>,
-    /// d_v^-γ.
-    pub damping: f64,
-    /// The score if everybody has consented: no less than what it will be.
-    pub score: f64,
+    /// How many people they are adjacent to.
+    pub degree: usize,
+    /// The places of the mutual connections, ascending.
+    pub mutuals: Vec<u32>,
+    /// Of somebody of the wider circle: the places of both people between.
+    pub paths: Vec<(u32, u32)>,
+    /// Whether they were shown too often.
+    pub shown_too_often: bool,
+    /// As if everybody had agreed.
+    pub rank: Rank,
 }
 
-/// A mutual connection and what it adds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mutual {
-    /// Who.
-    pub subject: Subject,
-    /// d_z^-β in fixed point.
-    pub weight: u64,
-}
-
-/// Working space, kept from one ranking to the next so that none allocates for the whole graph.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    /// By ordinal: the sum of weights, and how many mutual connections.
-    tallies: Vec<(u64, u32)>,
-    /// By ordinal: the position in `walked` from 1 on; 0: not walked.
-    places: Vec<u32>,
-    touched: Vec<Ordinal>,
-    walked: Vec<(Ordinal, u64)>,
-}
-
+/// Somebody who could be suggested, within a ranking.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     person: Ordinal,
     contact: Option<Contact>,
-    score: f64,
+    rank: Rank,
 }
 
-/// The best `at_most` prospects of a viewer, best first, and the score of the one after them.
+/// The best `at_most` prospects of a viewer, best first.
 pub fn prospects(
     graph: &Graph,
     viewer: Ordinal,
     tuning: &Tuning,
+    beside: Beside<'_>,
     scratch: &mut Scratch,
     at_most: usize,
-) -> (Vec<Prospect>, Option<f64>) {
+) -> Prospects {
     scratch.fit(graph.len());
-    walk(graph, viewer, tuning, scratch);
-    let mut candidates = candidates(graph, viewer, tuning, scratch);
+    let ranking = Ranking { graph, viewer, tuning, beside };
+    let left = ranking.walk(scratch);
+    let mut candidates = ranking.candidates(scratch, at_most);
+    let mut people = ranking.between(scratch);
+    let beyond = cut(graph, &mut candidates, at_most);
+    let mut best: Vec<_> = candidates.iter().map(|one| ranking.prospect(one, scratch)).collect();
+    scratch.candidates = candidates;
+    if best.len() < FEW.min(at_most) {
+        ranking.widen(scratch, left, &mut people, &mut best);
+        best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
+        best.truncate(at_most);
+    }
+    if best.len() < FEW.min(at_most) {
+        ranking.popular(scratch, &mut best, at_most);
+    }
+    scratch.clear();
+    Prospects { viewer_degree: graph.degree(viewer), people, best, beyond }
+}
+
+/// Keeps the best, in order; the rank of the first who is not among them.
+fn cut(graph: &Graph, candidates: &mut Vec<Candidate>, at_most: usize) -> Option<Rank> {
     let order = |a: &Candidate, b: &Candidate| {
         let names = || graph.subject(a.person).cmp(graph.subject(b.person));
-        by_score(a.score, b.score).then_with(names)
+        a.rank.order(&b.rank).then_with(names)
     };
     let next = (candidates.len() > at_most).then(|| {
         let (_, next, _) = candidates.select_nth_unstable_by(at_most, order);
-        next.score
+        next.rank
     });
     candidates.truncate(at_most);
     candidates.sort_unstable_by(order);
-    let best = candidates.iter().map(|candidate| prospect(graph, candidate, tuning, scratch));
-    let best = best.collect();
-    scratch.clear();
-    (best, next)
+    next
 }
 
-/// Best first.
-pub fn by_score(one: f64, other: f64) -> Ordering {
-    other.total_cmp(&one)
+/// One ranking.
+struct Ranking<'r> {
+    graph: &'r Graph,
+    viewer: Ordinal,
+    tuning: &'r Tuning,
+    beside: Beside<'r>,
 }
 
-/// The score of a candidate. Fewer mutual connections than the minimum count as none: the order
-/// of two contacts would otherwise say which of them the viewer's only friend knows.
-pub fn score(
-    contact: Option<Contact>,
-    weights: u64,
-    mutuals: usize,
-    damping: f64,
-    min: usize,
-) -> f64 {
-    let known = match contact {
-        Some(Contact::Reciprocal) => RECIPROCAL_CONTACT,
-        Some(Contact::OneWay) => ONE_WAY_CONTACT,
-        None => 0.0,
-    };
-    // Beyond 2^53 the sum is rounded, to the same value for the same sum.
-    #[allow(clippy::cast_precision_loss)]
-    let weights = if mutuals < min { 0.0 } else { weights as f64 / ONE };
-    known + weights * damping
-}
+impl Ranking<'_> {
+    /// Whether somebody may be suggested at all.
+    fn is_open(&self, person: Ordinal) -> bool {
+        person != self.viewer
+            && !self.graph.connected(self.viewer, person)
+            && !self.graph.blocked(self.viewer, person)
+    }
 
-/// Tallies the two-hop neighbours: the kernel. The mutual connections who count most come first;
-/// one who does not fit into what is left of the budget ends the walk.
-fn walk(graph: &Graph, viewer: Ordinal, tuning: &Tuning, scratch: &mut Scratch) {
-    let mutuals = graph.neighbours(viewer).filter(|person| graph.may_be_mutual(*person));
-    scratch.walked.extend(mutuals.map(|person| (person, 0)));
-    scratch.walked.sort_unstable_by(|(a, _), (b, _)| {
-        let names = || graph.subject(*a).cmp(graph.subject(*b));
-        graph.degree(*a).cmp(&graph.degree(*b)).then_with(names)
-    });
-    let mut left = tuning.work_budget;
-    let mut place = 0;
-    while place < scratch.walked.len() {
-        let mutual = scratch.walked[place].0;
-        let neighbours = graph.neighbours(mutual);
-        let Some(rest) = left.checked_sub(graph.degree(mutual)) else { break };
-        left = rest;
-        let weight = weight(graph.degree(mutual), tuning.beta);
-        scratch.walked[place].1 = weight;
-        place += 1;
-        // No more places than neighbours, and those have ordinals.
-        scratch.places[mutual as usize] = u32::try_from(place).unwrap_or(u32::MAX);
-        for person in neighbours {
-            let tally = &mut scratch.tallies[person as usize];
-            if tally.1 == 0 {
-                scratch.touched.push(person);
-            }
-            tally.0 += weight;
-            tally.1 += 1;
+    fn between(&self, scratch: &Scratch) -> Vec<Between> {
+        let between = |(person, weight): &(Ordinal, u64)| Between {
+            subject: self.graph.subject(*person).into(),
+            weight: *weight,
+        };
+        scratch.walked.iter().map(between).collect()
+    }
+
+    fn prospect(&self, of: &Candidate, scratch: &Scratch) -> Prospect {
+        let places =
+            neighbours(self.graph, of.person).map(|person| scratch.places[person as usize]);
+        // Most people are not between: room is made for those who are only.
+        let mut mutuals: Vec<u32> =
+            Vec::with_capacity(scratch.tallies[of.person as usize].mutuals());
+        mutuals.extend(places.filter(|place| Scratch::is_walked(*place)).map(|place| place - 1));
+        mutuals.sort_unstable();
+        Prospect {
+            subject: self.graph.subject(of.person).into(),
+            contact: of.contact,
+            degree: self.graph.degree(of.person),
+            mutuals,
+            paths: Vec::new(),
+            shown_too_often: (self.beside.shown_too_often)(of.person),
+            rank: of.rank,
         }
     }
-    scratch.walked.truncate(place);
-}
 
-fn candidates(
-    graph: &Graph,
-    viewer: Ordinal,
-    tuning: &Tuning,
-    scratch: &Scratch,
-) -> Vec<Candidate> {
-    let open = |person: Ordinal| {
-        person != viewer && !graph.connected(viewer, person) && !graph.blocked(viewer, person)
-    };
-    let findable = graph.findable(viewer);
-    let contact_of = |person: Ordinal| {
-        let place = findable.binary_search_by_key(&person, |(person, _)| *person).ok()?;
-        Some(findable[place].1)
-    };
-    let scored = |person: Ordinal, contact: Option<Contact>| {
-        let (weights, mutuals) = scratch.tallies[person as usize];
-        let damping = damping(graph.degree(person), tuning.gamma);
-        let score = score(contact, weights, mutuals as usize, damping, tuning.min_mutuals);
-        Candidate { person, contact, score }
-    };
-    let in_contacts = findable.iter().map(|(person, contact)| (*person, Some(*contact)));
-    let two_hop = scratch.touched.iter().copied().filter(|person| {
-        scratch.tallies[*person as usize].1 as usize >= tuning.min_mutuals
-            && contact_of(*person).is_none()
-    });
-    in_contacts
-        .chain(two_hop.map(|person| (person, None)))
-        .filter(|(person, _)| open(*person))
-        .map(|(person, contact)| scored(person, contact))
-        .collect()
-}
-
-fn prospect(graph: &Graph, of: &Candidate, tuning: &Tuning, scratch: &Scratch) -> Prospect {
-    let neighbours = graph.neighbours(of.person);
-    let mut places: Vec<u32> = neighbours
-        .map(|person| scratch.places[person as usize])
-        .filter(|place| *place > 0)
-        .collect();
-    places.sort_unstable();
-    places.truncate(MUTUALS_AT_MOST);
-    let walked = places.iter().map(|place| scratch.walked[*place as usize - 1]);
-    Prospect {
-        subject: graph.subject(of.person).into(),
-        contact: of.contact,
-        mutuals: walked
-            .map(|(person, weight)| Mutual { subject: graph.subject(person).into(), weight })
-            .collect(),
-        damping: damping(graph.degree(of.person), tuning.gamma),
-        score: of.score,
+    /// The third tier: who is not there yet, in the order that is the same for everybody of the
+    /// community.
+    fn popular(&self, scratch: &Scratch, best: &mut Vec<Prospect>, at_most: usize) {
+        let Some(communities) = self.beside.communities else { return };
+        let near = neighbours(self.graph, self.viewer);
+        for (person, score) in communities.popular_near(near) {
+            let is_new = Scratch::is_stranger(scratch.places[person as usize])
+                && self.is_open(person)
+                && self.graph.degree(person) > 0
+                && !best.iter().any(|one| one.subject.as_str() == self.graph.subject(person));
+            if is_new && best.len() < at_most {
+                let rank = Rank { tier: Tier::Popular, score };
+                let of = Candidate { person, contact: None, rank };
+                best.push(Prospect { mutuals: Vec::new(), ..self.prospect(&of, scratch) });
+            }
+        }
+        best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
     }
 }
 
-/// `degree^-beta` in fixed point, at most 1: a mutual connection has a neighbour, the viewer.
+/// The people adjacent to a person, ascending.
+fn neighbours(graph: &Graph, person: Ordinal) -> impl Iterator<Item = Ordinal> + '_ {
+    graph.neighbours(person)
+}
+
+/// `degree^-exponent` in fixed point, at most 1: nobody is between without a neighbour.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and 2^32
-fn weight(degree: usize, beta: f64) -> u64 {
-    (damping(degree, beta) * ONE).round() as u64
+fn weight(degree: usize, exponent: f64) -> u64 {
+    (damping(degree, exponent) * ONE).round() as u64
 }
 
 #[allow(clippy::cast_precision_loss)] // degrees are far below 2^53
 fn damping(degree: usize, exponent: f64) -> f64 {
     (degree.max(1) as f64).powf(-exponent)
-}
-
-impl Scratch {
-    fn fit(&mut self, people: usize) {
-        if self.tallies.len() < people {
-            self.tallies.resize(people, (0, 0));
-            self.places.resize(people, 0);
-        }
-    }
-
-    /// Undoes what one ranking wrote, and no more than that.
-    fn clear(&mut self) {
-        for person in self.touched.drain(..) {
-            self.tallies[person as usize] = (0, 0);
-        }
-        for (person, _) in self.walked.drain(..) {
-            self.places[person as usize] = 0;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -105,6 +105,8 @@ pub(super) fn reason(reason: Reason) -> SuggestionReason {
         Reason::MutualConnections => SuggestionReason::MutualConnections,
         Reason::ReciprocalContact => SuggestionReason::ReciprocalContact,
         Reason::InYourContacts => SuggestionReason::InYourContacts,
+        Reason::WiderCircle => SuggestionReason::WiderCircle,
+        Reason::PopularNearYou => SuggestionReason::PopularNearYou,
     }
 }
 

@@ -8,8 +8,8 @@ use suggest_svc::{
     config::SuggestConfig,
     domain::{
         Subject,
-        listing::{self, Listed, MutualRange, Reason},
-        ranking::{self, Scratch, Tuning},
+        listing::{Listed, Listing, MutualRange, Reason},
+        ranking::{self, Beside, Scratch, Tuning},
     },
     graph::{Builder, Graph, OwnedKey},
 };
@@ -121,12 +121,11 @@ impl Engine {
             return Vec::new();
         }
         let (graph, tuning) = (&self.graph, &self.tuning);
-        let (prospects, _) =
-            ranking::prospects(graph, person, tuning, &mut self.scratch, usize::MAX);
-        let settle = |one| listing::settle(one, granted, tuning.min_mutuals);
-        let mut listed: Vec<Listed> = prospects.iter().filter_map(settle).collect();
-        listing::sort(&mut listed);
-        listed
+        let (beside, limit) = (Beside::default(), self.names.len());
+        let prospects = ranking::prospects(graph, person, tuning, beside, &mut self.scratch, limit);
+        let mut listing = Listing::new(&prospects, tuning, limit);
+        while !listing.settle(granted) {}
+        listing.finish()
     }
 
     /// The same as the oracle tells it.
@@ -137,7 +136,9 @@ impl Engine {
     ) -> BTreeMap<Who, Shown> {
         let listed = self.list(viewer, agreed);
         let who = |one: &Listed| self.names.binary_search(&one.subject).unwrap();
-        listed.iter().map(|one| (who(one), (why(one.reason), least(one.mutuals)))).collect()
+        // The wider circle is not the oracle's.
+        let told = listed.iter().filter(|one| one.reason != Reason::WiderCircle);
+        told.map(|one| (who(one), (why(one.reason), least(one.mutuals)))).collect()
     }
 }
 

@@ -1,0 +1,116 @@
+//! The first tier: two-hop neighbours and contacts.
+
+use super::{
+    Candidate, Evidence, Rank, Ranking, SHORT_LIST, Scratch, Tier, WALKED_AT_MOST, neighbours,
+    scratch::Tally, weight,
+};
+use crate::graph::{Contact, Ordinal};
+
+impl Ranking<'_> {
+    /// Tallies the two-hop neighbours: the kernel. The mutual connections who count most come
+    /// first; one who does not fit into what is left of the budget ends the walk. What is left of
+    /// the budget.
+    pub(super) fn walk(&self, scratch: &mut Scratch) -> usize {
+        let (graph, beta) = (self.graph, self.tuning.beta);
+        for person in neighbours(graph, self.viewer) {
+            scratch.is_adjacent(person);
+            if graph.may_be_mutual(person) {
+                scratch.walked.push((person, 0));
+            }
+        }
+        scratch.walked.sort_unstable_by(|(a, _), (b, _)| {
+            let names = || graph.subject(*a).cmp(graph.subject(*b));
+            graph.degree(*a).cmp(&graph.degree(*b)).then_with(names)
+        });
+        let mut left = self.tuning.work_budget;
+        let mut place = 0;
+        while place < scratch.walked.len().min(WALKED_AT_MOST) {
+            let mutual = scratch.walked[place].0;
+            let Some(rest) = left.checked_sub(graph.degree(mutual)) else { break };
+            left = rest;
+            let weight = weight(graph.degree(mutual), beta);
+            scratch.walked[place].1 = weight;
+            place += 1;
+            // At most WALKED_AT_MOST.
+            scratch.places[mutual as usize] = u32::try_from(place).unwrap_or(u32::MAX);
+            let one = Tally::one(weight);
+            for person in neighbours(graph, mutual) {
+                let tally = &mut scratch.tallies[person as usize];
+                if tally.is_none() {
+                    scratch.touched.push(person);
+                }
+                tally.add(one);
+            }
+        }
+        scratch.walked.truncate(place);
+        left
+    }
+
+    /// Contacts, and the best two-hop neighbours, with their scores.
+    pub(super) fn candidates(&self, scratch: &mut Scratch, at_most: usize) -> Vec<Candidate> {
+        let findable = self.graph.findable(self.viewer);
+        let is_contact =
+            |person: Ordinal| findable.binary_search_by_key(&person, |(one, _)| *one).is_ok();
+        self.short_list(scratch, at_most.saturating_add(1).max(SHORT_LIST), is_contact);
+        let mut candidates = std::mem::take(&mut scratch.candidates);
+        for (person, contact) in &findable {
+            if self.is_open(*person) {
+                candidates.push(self.candidate(*person, Some(*contact), scratch));
+            }
+        }
+        for (_, person) in &scratch.short {
+            candidates.push(self.candidate(*person, None, scratch));
+        }
+        candidates
+    }
+
+    /// Puts the best by weight into `scratch.short`, in no order. Ties are broken by the subject,
+    /// so that whom it leaves out does not depend on the numbering.
+    fn short_list(
+        &self,
+        scratch: &mut Scratch,
+        limit: usize,
+        is_contact: impl Fn(Ordinal) -> bool,
+    ) {
+        let order = |(one, a): &(u64, Ordinal), (other, b): &(u64, Ordinal)| {
+            let names = || self.graph.subject(*a).cmp(self.graph.subject(*b));
+            other.cmp(one).then_with(names)
+        };
+        let Scratch { tallies, touched, short, .. } = scratch;
+        let mut least = 0;
+        for person in touched {
+            let tally = tallies[*person as usize];
+            if tally.weights() < least
+                || tally.mutuals() < self.tuning.min_mutuals
+                || !self.is_open(*person)
+                || is_contact(*person)
+            {
+                continue;
+            }
+            short.push((tally.weights(), *person));
+            // Sorted out in bulk: each is moved a bounded number of times.
+            if short.len() >= limit.saturating_mul(2) {
+                least = short.select_nth_unstable_by(limit - 1, order).1.0;
+                short.truncate(limit);
+            }
+        }
+        if short.len() > limit {
+            short.select_nth_unstable_by(limit - 1, order);
+            short.truncate(limit);
+        }
+    }
+
+    fn candidate(&self, person: Ordinal, contact: Option<Contact>, scratch: &Scratch) -> Candidate {
+        let tally = scratch.tallies[person as usize];
+        let evidence = Evidence {
+            weights: tally.weights(),
+            mutuals: tally.mutuals(),
+            degree: self.graph.degree(person),
+            viewer_degree: self.graph.degree(self.viewer),
+        };
+        let shown_too_often = (self.beside.shown_too_often)(person);
+        let score = self.tuning.score(contact, &evidence);
+        let score = self.tuning.discounted(score, shown_too_often);
+        Candidate { person, contact, rank: Rank { tier: Tier::Known, score } }
+    }
+}

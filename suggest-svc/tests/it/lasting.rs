@@ -198,9 +198,9 @@ async fn what_is_acknowledged_lasts(binary: Binary, world: World, seed: u64) {
         lists += at.check(&names, &said, "after a start").await;
         // The graph takes its connections from the next snapshot.
         let before = written(&binary);
-        let word = words.pop().unwrap();
-        word.0.say(&at, names[word.1], names[word.2]).await.unwrap();
-        said.insert(word);
+        let (what, one, other) = words.pop().unwrap();
+        what.say(&at, names[one], names[other]).await.unwrap();
+        said.insert((what, one, other));
         until_written_after(&binary, before).await;
         lists += at.check(&names, &said, "after a swap").await;
         let log = if round % 4 == 3 {

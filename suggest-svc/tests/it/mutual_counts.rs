@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use suggest_svc::domain::Settings;
+use suggest_svc::domain::{Settings, Subject};
 
 use crate::{
     engine::Engine,
@@ -105,27 +105,27 @@ fn a_toggled_contact_moves_what_is_told_only_from_range_to_range() {
         let mut society = strangers(start + 4);
         society.connected.extend((2..start + 2).flat_map(|z| [(U, z), (V, z)]));
         let mut engine = Engine::following(&society);
-        let (mut before, mut seen) = (start, told(start));
+        let (mut before, mut told_before) = (start, told(start));
         for _ in 0..200 {
             let toggle = Toggle::draw(rng, society.len());
             toggle.apply(&mut society, &mut engine);
             let after = count(&society);
             assert!(after.abs_diff(before) <= 1);
             let shown = engine.shown(U, |_| true).get(&V).copied();
-            let sees = shown.map_or(0, |(_, told)| told);
+            let told_now = shown.map_or(0, |(_, told)| told);
             assert_eq!(shown.is_some(), after >= 2, "seed {seed}, {toggle:?}: {after}");
-            assert_eq!(sees, told(after), "seed {seed}, {toggle:?}: {after}");
+            assert_eq!(told_now, told(after), "seed {seed}, {toggle:?}: {after}");
             moves.toggles += 1;
             moves.counts += u64::from(after != before);
             moves.below_three += u64::from(after < 3);
-            if sees != seen {
+            if told_now != told_before {
                 // The greater of the two numbers is the first of a range.
                 let start = after.max(before);
                 assert!(STARTS.contains(&start), "seed {seed}, {toggle:?}: {before} → {after}");
                 places.insert(start);
                 moves.seen += 1;
             }
-            (before, seen) = (after, sees);
+            (before, told_before) = (after, told_now);
         }
     }
     println!(
@@ -187,7 +187,7 @@ async fn an_answer_changes_only_where_a_range_begins(world: World) {
     let (mut looks, mut changes) = (0, [Vec::new(), Vec::new()]);
     let mut before = u.bytes().await;
     for (turn, changes) in changes.iter_mut().enumerate() {
-        for (n, z) in names[2..].iter().map(|name| name.as_str()).enumerate() {
+        for (n, z) in names[2..].iter().map(Subject::as_str).enumerate() {
             match (turn, n % 2) {
                 (0, 0) => book.push(z),
                 (_, 0) => book.retain(|one| *one != z),

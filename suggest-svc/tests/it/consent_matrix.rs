@@ -19,8 +19,8 @@ const ENGINE: Odds = Odds {
     connected: 0.5,
     uploaded: 0.4,
     blocked: 0.03,
-    transfer: 0.85,
-    suggestions: 0.75,
+    transfer: 0.9,
+    suggestions: 0.82,
     settings: 0.4,
 };
 /// Draws of everybody's states in one society.
@@ -92,7 +92,7 @@ fn a_list_is_what_the_states_of_all_involved_allow() {
 
 /// Cases of the service, each in a society of its own.
 const CALLED: u64 = 300;
-const SERVICE: Odds = Odds { people: (4, 6), uploaded: 0.3, suggestions: 0.8, ..ENGINE };
+const SERVICE: Odds = Odds { people: (4, 6), uploaded: 0.3, ..ENGINE };
 
 async fn a_list_is_what_the_states_of_all_involved_allow_when_it_is_asked_for(world: World) {
     let draw = |seed| {

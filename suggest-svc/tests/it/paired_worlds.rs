@@ -30,7 +30,7 @@ const ENGINE: Odds = Odds {
     settings: 0.6,
 };
 /// Smaller ones, for each of their words is a call.
-const SERVICE: Odds = Odds { people: (6, 8), settings: 0.4, ..ENGINE };
+const SERVICE: Odds = Odds { people: (6, 7), settings: 0.4, ..ENGINE };
 
 /// Why v is not revealed to u.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,7 +180,7 @@ fn a_list_of_the_engine_shows_an_upload_that_is_revealed() {
 const CALLED: u64 = 1_000;
 const AT_A_TIME: u64 = 50;
 /// People whose lists are looked at beside u's.
-const THIRD_PERSONS: usize = 3;
+const THIRD_PERSONS: usize = 2;
 
 /// An answer, byte for byte: of an error its code, text and details.
 fn bytes<M: Message>(answer: Result<Response<M>, Status>) -> Vec<u8> {

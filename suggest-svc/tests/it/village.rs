@@ -74,7 +74,7 @@ async fn speak(world: &World, society: &Society, names: &[Subject], who: Who) {
         let synced = user.sync(vec![user.full(&book)]).await;
         match person.transfer {
             State::Refused | State::Pending => {
-                assert_eq!(reason(synced), Reason::ConsentNotGranted)
+                assert_eq!(reason(synced), Reason::ConsentNotGranted);
             }
             _ => drop(synced.unwrap()),
         }

@@ -502,4 +502,34 @@ impl World {
     ) -> Self {
         Self::on(Postgres::shared().database(), None, clock, configure).await
     }
+
+    /// Where the consent-svc is, for other processes.
+    pub(crate) fn consent_endpoint(&self) -> &str {
+        &self.config.service.consent.endpoint
+    }
+
+    /// The keys with which everybody signs.
+    pub(crate) fn keys(&self) -> &TestKeys {
+        &self.keys
+    }
+
+    /// A person's app at another process.
+    pub(crate) fn through<'w>(&'w self, channel: &Channel, subject: &'w str) -> User<'w> {
+        User { world: self, subject, channel: channel.clone() }
+    }
+
+    /// One more replica on the same store, with other settings.
+    pub(crate) async fn add_replica_with(&mut self, change: impl FnOnce(&mut SuggestConfig)) {
+        let config = self.config.clone();
+        change(&mut self.config.service);
+        self.add_replica().await;
+        self.config = config;
+    }
+
+    /// Changes the store by hand.
+    pub(crate) async fn behind_its_back(&self, sql: &str) {
+        use sea_orm::{ConnectionTrait, Database};
+        let db = Database::connect(self.config.service.store.url.expose()).await.unwrap();
+        db.execute_unprepared(sql).await.unwrap();
+    }
 }

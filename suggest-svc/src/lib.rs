@@ -12,6 +12,9 @@ pub mod config;
 mod consents;
 pub mod domain;
 mod error;
+mod explain;
+mod exposure;
+mod feedback;
 pub mod graph;
 mod grpc;
 mod live;
@@ -20,15 +23,18 @@ mod put_connections;
 mod put_identifiers;
 mod seal;
 mod service;
+mod sketch;
+mod spam;
 mod store;
 mod suggest;
+mod suggestion_id;
 mod sync_contacts;
 
 use std::time::Duration;
 
 use proto::suggest::v1::{
     contact_service_server::ContactServiceServer, graph_service_server::GraphServiceServer,
-    suggestion_service_server::SuggestionServiceServer,
+    spam_service_server::SpamServiceServer, suggestion_service_server::SuggestionServiceServer,
 };
 use service_kit::{
     boot::{App, BootError, Service},
@@ -39,7 +45,7 @@ use service_kit::{
 
 use config::{ChangeConfig, SuggestConfig};
 use consents::Consents;
-use grpc::{ContactRpc, GraphRpc, SuggestionRpc};
+use grpc::{ContactRpc, GraphRpc, SpamRpc, SuggestionRpc};
 use live::Live;
 use service::Suggest;
 use store::Store;
@@ -72,10 +78,12 @@ impl Service for SuggestService {
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
+        let spam = SpamServiceServer::new(SpamRpc(suggest.clone()));
         let suggestion = SuggestionServiceServer::new(SuggestionRpc(suggest));
         Ok(App::new()
             .add(graph.max_decoding_message_size(limit))
             .add(contact.max_decoding_message_size(limit))
+            .add(spam.max_decoding_message_size(limit))
             .add(suggestion.max_decoding_message_size(limit)))
     }
 
@@ -90,6 +98,10 @@ fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
     let interval = changes.follow_interval.get();
     ctx.spawn("follow", async move {
         shutdown.run_until_cancelled(follower.live.follow(interval)).await;
+    });
+    let (reviewer, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    ctx.spawn("review", async move {
+        shutdown.run_until_cancelled(reviewer.review()).await;
     });
     let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let (keep, keep_requests) = (changes.keep, changes.keep_requests);
@@ -109,6 +121,9 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         match suggest.store.forget_lapsed(now).await {
             Ok(()) => suggest.live.written(),
             Err(error) => tracing::warn!(%error, "cannot forget whose consent has ended"),
+        }
+        if let Err(error) = suggest.forget_feedback(now).await {
+            tracing::warn!(%error, "cannot forget feedback that is over");
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::ranking::Scratch,
+    feedback::Feedback,
     graph::Graph,
     store::{Delta, News, Store},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Live {
 
 struct State {
     graph: Graph,
+    feedback: Feedback,
     sequence: i64,
 }
 
@@ -49,15 +51,17 @@ impl Live {
         Ok(read(&self.state().graph))
     }
 
-    /// As [`Live::read`], with working space for a ranking.
+    /// As [`Live::read`], with what people said, and with working space for a ranking.
     pub(crate) async fn rank<T>(
         &self,
-        read: impl FnOnce(&Graph, &mut Scratch) -> T,
+        read: impl FnOnce(&Graph, &Feedback, &mut Scratch) -> T,
     ) -> Result<T, StoreError> {
         self.catch_up().await?;
         let spare = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = spare().pop().unwrap_or_default();
-        let result = read(&self.state().graph, &mut scratch);
+        let state = self.state();
+        let result = read(&state.graph, &state.feedback, &mut scratch);
+        drop(state);
         spare().push(scratch);
         Ok(result)
     }
@@ -127,7 +131,9 @@ impl Live {
 impl State {
     async fn load(store: &Store, clock: &Clock) -> Result<Self, StoreError> {
         let (builder, sequence) = store.load().await?;
-        Ok(Self { graph: builder.finish(clock.now().get()), sequence })
+        let graph = builder.finish(clock.now().get());
+        // After the graph: what it is ahead by comes once more, and changes nothing.
+        Ok(Self { graph, feedback: store.feedback().await?, sequence })
     }
 
     /// Identifiers come before address books: whether an entry is somebody is decided by them.
@@ -154,6 +160,12 @@ impl State {
         }
         for (one, other, blocks) in &delta.blocks {
             graph.set_block(one, other, *blocks);
+        }
+        for (viewer, dismissed, until) in &delta.dismissals {
+            self.feedback.dismiss(viewer, dismissed, *until);
+        }
+        for (account, is_risky) in &delta.risks {
+            self.feedback.set_risky(account, *is_risky);
         }
         self.sequence = delta.sequence;
     }
@@ -188,6 +200,7 @@ mod tests {
             let at = once.at;
             let block = |writing: crate::store::Writing| async move {
                 writing.block(ann, bob, at, 1).await?;
+                writing.dismiss(bob, ann, [at, UnixMillis::new(1_000)], 1).await?;
                 Ok(BlockSubjectResponse {})
             };
             store.once("block", &once, block).await.unwrap();
@@ -198,6 +211,7 @@ mod tests {
         };
         store.prune(UnixMillis::new(50), UnixMillis::new(0)).await.unwrap();
         assert!(live.read(blocked).await.unwrap());
+        assert!(live.state().feedback.dismissed_by(bob, 999)(ann));
         assert_eq!(live.state().sequence, 100);
         // And follows again from there.
         let late = Live::load(store.clone(), Clock::manual(UnixMillis::new(0))).await.unwrap();

@@ -45,10 +45,12 @@ impl Suggest {
             .store
             .once("block", once, |writing| async move {
                 writing.block(subject, blocked, once.at, self.max_blocks).await?;
+                writing.review(std::slice::from_ref(blocked)).await?;
                 Ok(answer())
             })
             .await?;
         self.live.written();
+        self.reviews.notify_one();
         Ok(answer)
     }
 

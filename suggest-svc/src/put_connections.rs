@@ -25,7 +25,10 @@ impl Suggest {
         let consents = self.consents.check(&self.purposes.transfer, ends).await?;
         let agreed =
             |pair: &Connection| consents.is_granted(&pair.one) && consents.is_granted(&pair.other);
-        let (consents, agreed, answer) = (&consents, &agreed, &answer);
+        let ends = connections.iter().filter(|pair| agreed(pair));
+        let ends = ends.filter_map(|pair| Some((pair, pair.at?)));
+        let bursts = self.bursts(ends.flat_map(|(pair, at)| [(&pair.one, at), (&pair.other, at)]));
+        let (consents, agreed, answer, bursts) = (&consents, &agreed, &answer, &bursts);
         let answer = self
             .store
             .once("put connections", once, |writing| async move {
@@ -41,10 +44,14 @@ impl Suggest {
                     }
                 }
                 writing.connect(&stored).await?;
+                writing.review(bursts).await?;
                 Ok(answer(&awaiting))
             })
             .await?;
         self.live.written();
+        if !bursts.is_empty() {
+            self.reviews.notify_one();
+        }
         Ok(answer)
     }
 

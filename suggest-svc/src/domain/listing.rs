@@ -28,6 +28,8 @@ pub enum Reason {
     ReciprocalContact,
     /// In the viewer's contacts, and open to be found.
     InYourContacts,
+    /// Popular among people near the viewer.
+    PopularNearYou,
 }
 
 /// A number of mutual connections. Fewer than three are not told.

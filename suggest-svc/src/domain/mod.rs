@@ -6,6 +6,8 @@ pub mod identifiers;
 pub mod listing;
 pub mod ranking;
 pub mod settings;
+pub mod showing;
+pub mod spam;
 pub mod subject;
 
 pub use settings::{Discoverability, Settings};

@@ -82,16 +82,18 @@ struct Candidate {
 }
 
 /// The best `at_most` prospects of a viewer, best first, and the score of the one after them.
+/// Nobody is a prospect who `is_hidden`.
 pub fn prospects(
     graph: &Graph,
     viewer: Ordinal,
     tuning: &Tuning,
+    is_hidden: &dyn Fn(Ordinal) -> bool,
     scratch: &mut Scratch,
     at_most: usize,
 ) -> (Vec<Prospect>, Option<f64>) {
     scratch.fit(graph.len());
     walk(graph, viewer, tuning, scratch);
-    let mut candidates = candidates(graph, viewer, tuning, scratch);
+    let mut candidates = candidates(graph, viewer, tuning, is_hidden, scratch);
     let order = |a: &Candidate, b: &Candidate| {
         let names = || graph.subject(a.person).cmp(graph.subject(b.person));
         by_score(a.score, b.score).then_with(names)
@@ -170,10 +172,14 @@ fn candidates(
     graph: &Graph,
     viewer: Ordinal,
     tuning: &Tuning,
+    is_hidden: &dyn Fn(Ordinal) -> bool,
     scratch: &Scratch,
 ) -> Vec<Candidate> {
     let open = |person: Ordinal| {
-        person != viewer && !graph.connected(viewer, person) && !graph.blocked(viewer, person)
+        person != viewer
+            && !graph.connected(viewer, person)
+            && !graph.blocked(viewer, person)
+            && !is_hidden(person)
     };
     let findable = graph.findable(viewer);
     let contact_of = |person: Ordinal| {

@@ -60,7 +60,7 @@ impl Graph {
     }
 
     /// Whether `holder` has a number by which `owner` is found, uploaded when it was theirs.
-    fn holds(&self, holder: Ordinal, owner: Ordinal) -> bool {
+    pub(super) fn holds(&self, holder: Ordinal, owner: Ordinal) -> bool {
         let book = &self.person(holder).book;
         self.person(owner)
             .keys

@@ -11,6 +11,7 @@
 mod build;
 mod edges;
 mod lapse;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use identifiers::MatchKey;
 use crate::domain::{Settings, Subject};
 pub use build::Builder;
 use lapse::Lapses;
+pub use signals::Sample;
 
 /// A person's number within this process. Says nothing outside it.
 pub type Ordinal = u32;

@@ -99,6 +99,7 @@ impl Writing {
                 .filter(person::Column::Subject.is_in(named()))
                 .exec(&*self.tx)
                 .await?;
+            self.forget_risk(chunk).await?;
             self.note(|change| {
                 for subject in chunk {
                     change.person(subject);

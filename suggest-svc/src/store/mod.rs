@@ -9,11 +9,13 @@ mod change;
 mod columns;
 mod entity;
 mod erase;
+mod feedback;
 mod follow;
 mod load;
 mod migration;
 mod people;
 mod personal;
+mod spam;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -29,6 +31,7 @@ use entity::{block, change as changes, contact_settings, head, request};
 use migration::Migrator;
 
 pub(crate) use follow::{Delta, News};
+pub(crate) use spam::{Complaints, Review};
 pub(crate) use writing::{Once, Writing};
 
 /// The store. Cheap to clone.

@@ -5,9 +5,12 @@ mod blocks;
 mod connections;
 mod consent;
 mod contacts;
+mod exposure;
+mod feedback;
 mod identifiers;
 mod privacy;
 mod replicas;
+mod spam;
 mod suggestions;
 mod world;
 

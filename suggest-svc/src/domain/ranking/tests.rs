@@ -31,7 +31,7 @@ fn graph(pairs: impl IntoIterator<Item = (u8, u8)>, shy: &HashSet<u8>) -> Graph 
 
 fn rank(graph: &Graph, viewer: u8, tuning: &Tuning) -> Vec<Prospect> {
     let Some(viewer) = graph.ordinal(&name(viewer)) else { return Vec::new() };
-    prospects(graph, viewer, tuning, &mut Scratch::default(), usize::MAX).0
+    prospects(graph, viewer, tuning, &|_| false, &mut Scratch::default(), usize::MAX).0
 }
 
 /// By the definition, in floating point, over sets.
@@ -104,7 +104,8 @@ proptest! {
         for viewer in 0..14 {
             let Some(person) = graph.ordinal(&name(viewer)) else { continue };
             let whole = rank(&graph, viewer, &TUNING);
-            let (prefix, next) = prospects(&graph, person, &TUNING, &mut scratch, at_most);
+            let nobody = &|_| false;
+            let (prefix, next) = prospects(&graph, person, &TUNING, nobody, &mut scratch, at_most);
             prop_assert_eq!(&prefix[..], &whole[..whole.len().min(at_most)]);
             prop_assert_eq!(next, whole.get(at_most).map(|prospect| prospect.score));
         }

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use audience_svc::AudienceService;
 use bench::{
-    audience, consent, consent_faults, consent_model, empty,
+    audience, consent, consent_faults, consent_model, empty, suggest,
     svc::{self, ServeOptions},
 };
 use clap::{Parser, Subcommand};
 use consent_svc::ConsentService;
+use suggest_svc::SuggestService;
 use tokio::runtime;
 
 #[global_allocator]
@@ -29,6 +30,9 @@ enum Command {
     Consent(consent::Options),
     /// audience-svc: its index, uploads, registration and look-ups
     Audience(audience::Options),
+    /// suggest-svc: the quality of its ranking, its engine, lists over gRPC
+    #[command(subcommand)]
+    Suggest(suggest::Command),
     /// Looks for stale answers of consent-svc while everything around it fails
     ConsentFaults(consent_faults::Options),
     /// Searches the model of consent-svc's strict cache for a stale answer, and its mutants
@@ -42,6 +46,9 @@ enum Command {
     /// The server that `audience` measures
     #[command(hide = true)]
     ServeAudience(ServeOptions),
+    /// The server that `suggest` measures
+    #[command(hide = true)]
+    ServeSuggest(ServeOptions),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +67,10 @@ fn run(command: Command) -> bench::Result<ExitCode> {
         Command::Empty(options) => Ok(runtime.block_on(empty::measure(&options))?.finish()),
         Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
         Command::Audience(options) => Ok(runtime.block_on(audience::measure(&options))?.finish()),
+        Command::Suggest(command) => Ok(runtime.block_on(suggest::measure(&command))?.finish()),
+        Command::ServeSuggest(options) => {
+            runtime.block_on(svc::serve::<SuggestService>(options)).map(|()| ExitCode::SUCCESS)
+        }
         Command::ServeConsent(options) => {
             runtime.block_on(svc::serve::<ConsentService>(options)).map(|()| ExitCode::SUCCESS)
         }

@@ -1,5 +1,7 @@
 //! What this service is told, beside what every process of Assent is told.
 
+use std::path::PathBuf;
+
 use identifiers::{MatchKeySecret, SecretTooShort};
 use serde::{Deserialize, Serialize};
 use service_kit::{
@@ -32,6 +34,8 @@ pub struct SuggestConfig {
     pub feedback: FeedbackConfig,
     /// Reports and risky accounts.
     pub spam: SpamConfig,
+    /// The graph in memory.
+    pub graph: GraphConfig,
     /// How replicas follow each other, and how long answers are remembered.
     pub changes: ChangeConfig,
 }
@@ -190,6 +194,25 @@ impl Default for SpamConfig {
     }
 }
 
+/// The table `graph`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GraphConfig {
+    /// The file in which a replica keeps who is connected to whom, mapped into memory, so that its
+    /// next start reads from the store only what changed since; each replica has its own. It has no
+    /// identifiers. None by default: connections are in memory only, and each start reads them all.
+    pub snapshot: Option<PathBuf>,
+    /// How often it is written: more often than `changes.keep`, after which a change is not known
+    /// one by one, and nobody may be in it whose erasure was acknowledged. Default 5 min.
+    pub snapshot_interval: Span,
+}
+
+impl Default for GraphConfig {
+    fn default() -> Self {
+        Self { snapshot: None, snapshot_interval: Span::from_secs(300) }
+    }
+}
+
 /// The table `changes`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
@@ -198,10 +221,12 @@ pub struct ChangeConfig {
     /// gets an answer that has them all. Default 1 s.
     pub follow_interval: Span,
     /// How long changes are kept one by one. A replica that was away for longer reads everything
-    /// again. Default 1 h.
+    /// again. An erasure is acknowledged after as long, when no change names the person any more.
+    /// Default 1 h.
     pub keep: Span,
-    /// How long the answers to writes are kept: a write sent again later is done again. Default
-    /// 7 days.
+    /// How long the answers to writes are kept: a write sent again later is done again. For as long
+    /// it is remembered, by a keyed digest, who was erased: longer than anybody's token is good.
+    /// Default 7 days.
     pub keep_requests: Span,
 }
 
@@ -225,11 +250,14 @@ pub enum ConfigInvalid {
     #[error("ranking.beta and ranking.gamma must be between 0 and 4")]
     Exponent,
     /// A purpose is not named.
-    #[error("purposes.transfer, purposes.friend_suggestions and purposes.spam must not be empty")]
+    #[error("purposes.transfer, .friend_suggestions and .spam must not be empty")]
     Purpose,
     /// A score that no account can be above, or all are.
     #[error("spam.max_risk must be between 0 and 1")]
     Risk,
+    /// A snapshot that would be of no use.
+    #[error("graph.snapshot_interval must be shorter than changes.keep")]
+    SnapshotInterval,
     /// A number that would turn the service off.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -242,7 +270,10 @@ impl SuggestConfig {
     }
 
     /// The ranking's knobs.
-    pub(crate) fn tuning(&self) -> Result<Tuning, ConfigInvalid> {
+    ///
+    /// # Errors
+    /// When the service would not start with it.
+    pub fn tuning(&self) -> Result<Tuning, ConfigInvalid> {
         let RankingConfig { beta, gamma, work_budget, min_mutual_connections, max_rounds, .. } =
             self.ranking;
         if ![beta, gamma].iter().all(|exponent| (0.0..=4.0).contains(exponent)) {
@@ -270,6 +301,11 @@ impl SuggestConfig {
         }
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(ConfigInvalid::Zero(name));
+        }
+        if self.graph.snapshot.is_some()
+            && self.graph.snapshot_interval.get() >= self.changes.keep.get()
+        {
+            return Err(ConfigInvalid::SnapshotInterval);
         }
         let PurposeConfig { transfer, friend_suggestions, spam } = &self.purposes;
         if [transfer, friend_suggestions, spam].iter().any(|purpose| purpose.is_empty()) {

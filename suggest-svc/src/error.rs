@@ -22,6 +22,15 @@ pub(crate) enum Error {
     /// The caller blocks as many people as anybody may.
     #[error("nobody blocks more than {0} people; end another block first")]
     TooManyBlocks(u64),
+    /// The caller was erased: nothing is stored of them again.
+    #[error("the subject was erased")]
+    SubjectErased,
+    /// consent-svc did not answer in the time that others can wait.
+    #[error("consent-svc did not answer in time")]
+    ConsentTimeout,
+    /// The stream of consent-svc's changes has ended, or nothing came for too long.
+    #[error("the stream of changes has ended")]
+    FeedEnded,
     /// Nobody was given this suggestion id, or it is too long ago, or no longer to be told.
     #[error("no such suggestion, or not any more; ask for suggestions again")]
     SuggestionUnknown,
@@ -70,6 +79,11 @@ impl From<Error> for Status {
             }
             Error::TooManyReports { retry_after, .. } => {
                 over("spam.max_reports_per_person", text, retry_after)
+            }
+            Error::SubjectErased => status::status(Reason::SubjectErased, text),
+            Error::ConsentTimeout | Error::FeedEnded => {
+                let text = "consent-svc did not answer; try again";
+                status::retryable(Reason::DependencyUnavailable, text, Duration::from_secs(1))
             }
             Error::Consent(status) => *status,
             Error::Store(error) => error.into(),

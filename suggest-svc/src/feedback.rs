@@ -40,10 +40,10 @@ impl Feedback {
         &self,
         viewer: &Subject,
         now: i64,
-    ) -> impl Fn(&Subject) -> bool + use<'_> {
+    ) -> impl Fn(&str) -> bool + use<'_> {
         let list = self.dismissed.get(viewer).map_or(&[][..], Vec::as_slice);
         move |candidate| {
-            let place = list.binary_search_by(|(subject, _)| subject.cmp(candidate));
+            let place = list.binary_search_by(|(subject, _)| subject.as_str().cmp(candidate));
             place.is_ok_and(|place| list[place].1 > now)
         }
     }
@@ -87,6 +87,10 @@ impl Suggest {
         let answer = self
             .store
             .once("dismiss", once, |writing| async move {
+                // There is nobody any more who would be suggested.
+                if writing.is_erased(&self.seal.person(dismissed)).await? {
+                    return Ok(answer());
+                }
                 writing.dismiss(viewer, dismissed, [once.at, until], at_most).await?;
                 Ok(answer())
             })
@@ -106,7 +110,9 @@ mod tests {
         let mut feedback = Feedback::default();
         feedback.dismiss(&ann, &cec, 100);
         feedback.dismiss(&ann, &bob, 50);
-        let is = |feedback: &Feedback, viewer, who, now| feedback.dismissed_by(viewer, now)(who);
+        let is = |feedback: &Feedback, viewer, who: &Subject, now| {
+            feedback.dismissed_by(viewer, now)(who.as_str())
+        };
         assert!(is(&feedback, &ann, &bob, 49) && !is(&feedback, &ann, &bob, 50));
         assert!(is(&feedback, &ann, &cec, 99));
         assert!(!is(&feedback, &bob, &ann, 0) && !is(&feedback, &cec, &bob, 0));

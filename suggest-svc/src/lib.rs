@@ -8,13 +8,16 @@
 //!              └──▶ live ───────────────────────────-┘ moved on by the store's changes
 //! ```
 
+mod asking;
 pub mod config;
 mod consents;
 pub mod domain;
 mod error;
 mod explain;
+mod export;
 mod exposure;
 mod feedback;
+mod following;
 pub mod graph;
 mod grpc;
 mod live;
@@ -43,7 +46,7 @@ use service_kit::{
     context::Context,
 };
 
-use config::{ChangeConfig, SuggestConfig};
+use config::SuggestConfig;
 use consents::Consents;
 use grpc::{ContactRpc, GraphRpc, SpamRpc, SuggestionRpc};
 use live::Live;
@@ -51,7 +54,7 @@ use service::Suggest;
 use store::Store;
 
 /// How often what need not be remembered any longer is forgotten.
-const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
+const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The service, for [`service_kit::boot`].
 #[derive(Debug)]
@@ -70,11 +73,13 @@ impl Service for SuggestService {
             let store = probe.clone();
             async move { store.ping().await }
         });
-        let live = Live::load(store.clone(), ctx.clock.clone()).await?;
+        let live =
+            Live::load(store.clone(), ctx.clock.clone(), config.graph.snapshot.clone()).await?;
         let consents = Consents::new(upstream, ctx.max_message_bytes);
         let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
             .map_err(BootError::other)?;
-        background(ctx, &suggest, &config.changes);
+        background(ctx, &suggest, &config);
+        observe(ctx, &suggest);
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
@@ -93,7 +98,8 @@ impl Service for SuggestService {
 }
 
 /// Follows the store and forgets what is old, until the drain begins.
-fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
+fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
+    let changes = &config.changes;
     let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let interval = changes.follow_interval.get();
     ctx.spawn("follow", async move {
@@ -103,11 +109,33 @@ fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
     ctx.spawn("review", async move {
         shutdown.run_until_cancelled(reviewer.review()).await;
     });
+    let (keeper, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    let interval = config.graph.snapshot_interval.get();
+    ctx.spawn("graph", async move {
+        shutdown.run_until_cancelled(keeper.live.keep(interval)).await;
+    });
+    let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    ctx.spawn("consent feed", async move {
+        shutdown.run_until_cancelled(follower.follow_consent()).await;
+    });
     let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let (keep, keep_requests) = (changes.keep, changes.keep_requests);
     ctx.spawn("prune", async move {
         shutdown.run_until_cancelled(prune(pruner, keep, keep_requests)).await;
     });
+}
+
+/// Shows how current what is known of people's consent is. Calls are answered without it: they
+/// ask consent-svc.
+fn observe(ctx: &Context, suggest: &Suggest) {
+    let probe = suggest.clone();
+    ctx.readiness.observe("consent feed", move || std::future::ready(probe.following.probe()));
+    let gauge = suggest.clone();
+    ctx.meter
+        .f64_observable_gauge("suggest_consent_feed_age_seconds")
+        .with_description("How long ago this replica last knew what consent-svc's feed had told")
+        .with_callback(move |age| age.observe(gauge.following.age().as_secs_f64(), &[]))
+        .build();
 }
 
 async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
@@ -124,6 +152,10 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         }
         if let Err(error) = suggest.forget_feedback(now).await {
             tracing::warn!(%error, "cannot forget feedback that is over");
+        }
+        // After what names them was forgotten: that is what they wait for.
+        if let Err(error) = suggest.acknowledge_erasures().await {
+            tracing::warn!(%error, "erasures could not be acknowledged");
         }
     }
 }

@@ -1,46 +1,61 @@
 //! The graph in memory, kept at the store's latest position.
 
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
 
 use service_kit::{clock::Clock, store::StoreError};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_blocking};
 
 use crate::{
-    domain::ranking::Scratch,
+    domain::{Subject, ranking::Scratch},
     feedback::Feedback,
-    graph::Graph,
+    graph::{Graph, Merging, Position, Snapshot, SnapshotError},
     store::{Delta, News, Store},
 };
+
+/// Connections applied before readers have their turn: some half a millisecond.
+const AT_ONCE: usize = 2_000;
 
 /// The graph of this process. It is read whole, then moved on by what the store says happened
 /// since, this process's own writes and those of other replicas alike.
 pub(crate) struct Live {
     store: Store,
     clock: Clock,
-    state: RwLock<State>,
+    state: Arc<RwLock<State>>,
     /// Held by whoever moves the state on.
     following: tokio::sync::Mutex<()>,
     written: Notify,
     scratches: Mutex<Vec<Scratch>>,
+    /// Where connections are kept for the next start, if they are.
+    snapshot: Option<PathBuf>,
 }
 
 struct State {
     graph: Graph,
     feedback: Feedback,
-    sequence: i64,
+    position: Position,
 }
 
 impl Live {
-    /// Reads the whole graph.
-    pub(crate) async fn load(store: Store, clock: Clock) -> Result<Self, StoreError> {
-        let state = State::load(&store, &clock).await?;
+    /// Reads the whole graph, connections from the snapshot if there is a good one.
+    pub(crate) async fn load(
+        store: Store,
+        clock: Clock,
+        snapshot: Option<PathBuf>,
+    ) -> Result<Self, StoreError> {
+        let state = State::load(&store, &clock, snapshot.as_ref()).await?;
         Ok(Self {
             store,
             clock,
-            state: RwLock::new(state),
+            state: Arc::new(RwLock::new(state)),
             following: tokio::sync::Mutex::default(),
             written: Notify::new(),
             scratches: Mutex::default(),
+            snapshot,
         })
     }
 
@@ -72,7 +87,7 @@ impl Live {
     }
 
     /// Keeps up with the store, so that readers find little left to do. Does not end.
-    pub(crate) async fn follow(&self, interval: std::time::Duration) {
+    pub(crate) async fn follow(&self, interval: Duration) {
         loop {
             tokio::select! {
                 () = self.clock.sleep(interval) => {}
@@ -85,6 +100,56 @@ impl Live {
         }
     }
 
+    /// Puts what has changed into new bases: when it is much, and into the snapshot as often as
+    /// `interval` says. Does not end.
+    pub(crate) async fn keep(&self, interval: Duration) {
+        let mut kept = None;
+        let mut since = self.clock.now();
+        loop {
+            self.clock.sleep(LOOK.min(interval)).await;
+            let now = self.clock.now();
+            let is_due = self.snapshot.is_some() && now >= since.plus(interval);
+            let position = self.state().position;
+            let is_due = is_due && kept != Some(position);
+            if is_due || self.state().graph.is_worth_merging() {
+                kept = self.merge().await.or(kept);
+                since = now;
+            }
+        }
+    }
+
+    /// Makes new bases beside the calls. Gives the position of the snapshot, if there is one now.
+    pub(crate) async fn merge(&self) -> Option<Position> {
+        let begun = {
+            let mut state = self.state_mut();
+            let position = state.position;
+            state.graph.begin_merge().map(|merging| (merging, position))
+        };
+        let (merging, position) = begun?;
+        let (state, path) = (self.state.clone(), self.snapshot.clone());
+        let made = spawn_blocking(move || {
+            let merged = match &path {
+                Some(path) => in_file(&merging, path, position, &state),
+                None => Ok(merging.in_memory()),
+            };
+            drop(merging);
+            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+            match merged {
+                Ok(merged) => {
+                    state.graph.finish_merge(merged);
+                    path.map(|_| position)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the snapshot of the graph is not written");
+                    state.graph.give_up_merge();
+                    None
+                }
+            }
+        });
+        // Its panic is logged.
+        made.await.ok().flatten()
+    }
+
     /// Moves the graph on until it is at the position that the store has now, and at this instant.
     async fn catch_up(&self) -> Result<(), StoreError> {
         let head = self.store.head().await?;
@@ -93,13 +158,17 @@ impl Live {
         }
         let _following = self.following.lock().await;
         loop {
-            let sequence = self.state().sequence;
-            let news = if sequence < head { self.store.news(sequence).await? } else { News::None };
+            let position = self.state().position;
+            // It is ahead of the store when that was set back to a copy, or asked before others wrote.
+            let is_there = position == head;
+            let news = if is_there { News::None } else { self.store.news(position).await? };
             match news {
-                News::Some(delta) => self.state_mut().apply(*delta),
+                News::Some(delta) => self.apply(*delta),
                 News::Lost => {
-                    tracing::warn!(sequence, head, "fell behind: reading everything again");
-                    let state = State::load(&self.store, &self.clock).await?;
+                    let sequence = position.sequence;
+                    tracing::warn!(sequence, head = head.sequence, "reading everything again");
+                    let path = self.snapshot.as_ref();
+                    let state = State::load(&self.store, &self.clock, path).await?;
                     *self.state_mut() = state;
                 }
                 News::None => {
@@ -111,9 +180,20 @@ impl Live {
         }
     }
 
-    fn is_current(&self, head: i64) -> bool {
+    /// Applies what some writes changed. Who reads meanwhile may see a part of it: none of it is
+    /// acknowledged before all is there.
+    fn apply(&self, mut delta: Delta) {
+        let (connections, position) = (std::mem::take(&mut delta.connections), delta.position);
+        self.state_mut().apply(delta);
+        for some in connections.chunks(AT_ONCE) {
+            self.state_mut().connect(some);
+        }
+        self.state_mut().position = position;
+    }
+
+    fn is_current(&self, head: Position) -> bool {
         let state = self.state();
-        state.sequence >= head && !state.graph.lapses_by(self.clock.now().get())
+        state.position == head && !state.graph.lapses_by(self.clock.now().get())
     }
 
     // A panic while the state was changed stops the process (a defect in pure code), and a reader
@@ -128,19 +208,53 @@ impl Live {
     }
 }
 
+/// How often it is looked whether there is much in front of the bases.
+const LOOK: Duration = Duration::from_secs(5);
+
+fn in_file(
+    merging: &Merging,
+    path: &std::path::Path,
+    position: Position,
+    state: &RwLock<State>,
+) -> Result<crate::graph::Merged, SnapshotError> {
+    merging.in_file(path, position, |people, text, ends| {
+        let state = state.read().unwrap_or_else(PoisonError::into_inner);
+        state.graph.names(people, text, ends);
+    })
+}
+
+/// The snapshot, if there is a readable one; why there is none is logged.
+fn open(path: Option<&PathBuf>) -> Option<Snapshot> {
+    match Snapshot::open(path?) {
+        Ok(snapshot) => Some(snapshot),
+        Err(SnapshotError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::info!("there is no snapshot of the graph yet");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the snapshot of the graph is of no use");
+            None
+        }
+    }
+}
+
 impl State {
-    async fn load(store: &Store, clock: &Clock) -> Result<Self, StoreError> {
-        let (builder, sequence) = store.load().await?;
+    async fn load(
+        store: &Store,
+        clock: &Clock,
+        snapshot: Option<&PathBuf>,
+    ) -> Result<Self, StoreError> {
+        let (builder, position) = store.load(|| open(snapshot)).await?;
         let graph = builder.finish(clock.now().get());
         // After the graph: what it is ahead by comes once more, and changes nothing.
-        Ok(Self { graph, feedback: store.feedback().await?, sequence })
+        Ok(Self { graph, feedback: store.feedback().await?, position })
     }
 
     /// Identifiers come before address books: whether an entry is somebody is decided by them.
     fn apply(&mut self, delta: Delta) {
         let graph = &mut self.graph;
-        for (subject, until) in &delta.consents {
-            graph.set_consent(subject, *until);
+        for (subject, standing) in &delta.consents {
+            graph.set_consent(subject, standing.transfer, standing.suggest);
         }
         for (subject, keys) in delta.keys {
             graph.set_keys(&subject, keys);
@@ -149,14 +263,7 @@ impl State {
             graph.set_settings(subject, *settings);
         }
         for (subject, synced, keys) in delta.books {
-            graph.set_book(&subject, synced, keys);
-        }
-        for (one, other, connected) in &delta.connections {
-            if *connected {
-                graph.connect(one, other);
-            } else {
-                graph.disconnect(one, other);
-            }
+            graph.set_book(&subject, synced, &keys);
         }
         for (one, other, blocks) in &delta.blocks {
             graph.set_block(one, other, *blocks);
@@ -167,7 +274,16 @@ impl State {
         for (account, is_risky) in &delta.risks {
             self.feedback.set_risky(account, *is_risky);
         }
-        self.sequence = delta.sequence;
+    }
+
+    fn connect(&mut self, connections: &[(Subject, Subject, bool)]) {
+        for (one, other, connected) in connections {
+            if *connected {
+                self.graph.connect(one, other);
+            } else {
+                self.graph.disconnect(one, other);
+            }
+        }
     }
 }
 
@@ -179,7 +295,7 @@ mod tests {
     use service_kit::{clock::UnixMillis, config::Secret, store::StoreConfig};
 
     use super::*;
-    use crate::{domain::Subject, store::Once};
+    use crate::store::Once;
 
     #[tokio::test]
     async fn who_was_away_for_longer_than_changes_are_kept_reads_everything_again() {
@@ -188,7 +304,8 @@ mod tests {
         let config = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
         Store::migrate(&config).await.unwrap();
         let store = Store::open(&config).await.unwrap();
-        let live = Live::load(store.clone(), Clock::manual(UnixMillis::new(0))).await.unwrap();
+        let live =
+            Live::load(store.clone(), Clock::manual(UnixMillis::new(0)), None).await.unwrap();
         let (ann, bob) = (&Subject::from("ann"), &Subject::from("bob"));
         for n in 0..100 {
             let once = Once {
@@ -211,10 +328,11 @@ mod tests {
         };
         store.prune(UnixMillis::new(50), UnixMillis::new(0)).await.unwrap();
         assert!(live.read(blocked).await.unwrap());
-        assert!(live.state().feedback.dismissed_by(bob, 999)(ann));
-        assert_eq!(live.state().sequence, 100);
+        assert!(live.state().feedback.dismissed_by(bob, 999)("ann"));
+        assert_eq!(live.state().position.sequence, 100);
         // And follows again from there.
-        let late = Live::load(store.clone(), Clock::manual(UnixMillis::new(0))).await.unwrap();
+        let late =
+            Live::load(store.clone(), Clock::manual(UnixMillis::new(0)), None).await.unwrap();
         store.prune(UnixMillis::new(1_000), UnixMillis::new(0)).await.unwrap();
         assert!(late.read(blocked).await.unwrap());
     }

@@ -44,6 +44,10 @@ impl Suggest {
         let answer = self
             .store
             .once("block", once, |writing| async move {
+                // There is nobody any more whom it would keep away.
+                if writing.is_erased(&self.seal.person(blocked)).await? {
+                    return Ok(answer());
+                }
                 writing.block(subject, blocked, once.at, self.max_blocks).await?;
                 writing.review(std::slice::from_ref(blocked)).await?;
                 Ok(answer())

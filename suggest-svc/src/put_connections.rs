@@ -22,7 +22,7 @@ impl Suggest {
         answer: impl Fn(&[usize]) -> R + Sync,
     ) -> Result<R, Error> {
         let ends = connections.iter().flat_map(|pair| [&pair.one, &pair.other]).collect();
-        let consents = self.consents.check(&self.purposes.transfer, ends).await?;
+        let consents = self.ask(ends).await?;
         let agreed =
             |pair: &Connection| consents.is_granted(&pair.one) && consents.is_granted(&pair.other);
         let ends = connections.iter().filter(|pair| agreed(pair));
@@ -32,6 +32,7 @@ impl Suggest {
         let answer = self
             .store
             .once("put connections", once, |writing| async move {
+                let consents = &*self.still(&writing, consents).await?;
                 let pairs = connections.iter().filter(|pair| agreed(pair));
                 let people = pairs.flat_map(|pair| [&pair.one, &pair.other]);
                 let in_force = writing.put_consents(consents, people, self.clock.now()).await?;

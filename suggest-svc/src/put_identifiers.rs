@@ -15,7 +15,7 @@ impl Suggest {
         answer: impl Fn(&[bool]) -> R + Sync,
     ) -> Result<R, Error> {
         let subjects: Vec<&Subject> = people.iter().map(|(subject, _)| subject).collect();
-        let consents = self.consents.check(&self.purposes.transfer, subjects.clone()).await?;
+        let consents = self.ask(subjects.clone()).await?;
         if consents.granted().next().is_none() && !self.store.has_any(&subjects).await? {
             // There is nothing to keep of these people, not even that somebody asked.
             return Ok(answer(&vec![false; people.len()]));
@@ -24,6 +24,7 @@ impl Suggest {
         let answer = self
             .store
             .once("put identifiers", once, |writing| async move {
+                let consents = &*self.still(&writing, consents).await?;
                 let now = self.clock.now();
                 let in_force = writing.put_consents(consents, consents.granted(), now).await?;
                 let is_stored = |(subject, _): &(Subject, _)| in_force.contains(subject);

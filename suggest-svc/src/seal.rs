@@ -5,8 +5,11 @@ use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, Mac};
+use proto::options::v1::Role;
 use service_kit::auth::Caller;
 use sha2::Sha256;
+
+use crate::domain::Subject;
 
 /// Makes keyed digests of digests.
 #[derive(Clone)]
@@ -30,17 +33,26 @@ impl Seal {
         mac.finalize().into_bytes().into()
     }
 
-    /// Who sends a request, as it may be stored: the id of a subject; of anybody else a digest of
-    /// the token's name, which for an operator is often an email address.
+    /// Who sends a request, as it may be stored: a digest of the subject, or of the token's name,
+    /// which for an operator is often an email address.
     pub(crate) fn caller(&self, caller: &Caller) -> String {
-        let role = caller.role.as_str_name();
-        if let Some(subject) = &caller.subject {
-            return format!("{role}/{subject}");
+        match &caller.subject {
+            Some(subject) => self.sealed(caller.role, b"person;", subject),
+            None => self.sealed(caller.role, b"caller;", &caller.name),
         }
+    }
+
+    /// As [`Seal::caller`] of a person's own app.
+    pub(crate) fn person(&self, subject: &Subject) -> String {
+        self.sealed(Role::User, b"person;", subject.as_str())
+    }
+
+    fn sealed(&self, role: Role, kind: &[u8], name: &str) -> String {
         let mut mac = self.0.clone();
-        mac.update(b"caller;");
-        mac.update(caller.name.as_bytes());
-        format!("{role}/{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+        mac.update(kind);
+        mac.update(name.as_bytes());
+        let digest = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+        format!("{}/{digest}", role.as_str_name())
     }
 }
 
@@ -55,6 +67,16 @@ mod tests {
     use sha2::Digest;
 
     use super::*;
+
+    #[test]
+    fn a_person_is_the_same_caller_whoever_names_them() {
+        let seal = Seal::new(b"one secret");
+        let named = seal.person(&Subject::from("ann"));
+        assert_eq!(named, seal.caller(&Caller::user("ann")));
+        assert!(!named.contains("ann"));
+        assert_ne!(named, seal.caller(&Caller::named(Role::App, "ann")));
+        assert_ne!(named, Seal::new(b"another secret").person(&Subject::from("ann")));
+    }
 
     #[test]
     fn without_the_secret_a_digest_cannot_be_tried() {

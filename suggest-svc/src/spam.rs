@@ -66,6 +66,10 @@ impl Suggest {
         let answer = self
             .store
             .once("report spam", once, |writing| async move {
+                // There is nobody any more whom it is about.
+                if writing.is_erased(&self.seal.person(reported)).await? {
+                    return Ok(answer());
+                }
                 writing.report(subject, reported, [since, once.at], at_most).await?;
                 Ok(answer())
             })
@@ -141,10 +145,11 @@ impl Suggest {
 
     /// What is counted of an account at this moment: nothing when it has not agreed.
     async fn signals(&self, account: &Subject) -> Result<(Option<Signals>, UnixMillis), Error> {
+        let now = self.clock.now();
         let evidence = self.evidence(account).await?;
         let answers = self.agreed_to_spam(evidence.people(account)).await?;
         let signals = answers.is_granted(account).then(|| evidence.count(&answers));
-        Ok((signals, answers.checked_at))
+        Ok((signals, now))
     }
 
     async fn evidence(&self, account: &Subject) -> Result<Evidence, Error> {
@@ -153,7 +158,7 @@ impl Suggest {
         let since = [now.minus(self.spam.reports_for.get()), now.minus(LATELY)];
         let graph = self.live.read(|graph| {
             let person = graph.ordinal(account)?;
-            Some((graph.contacts(person, at_most), graph.adjacent(person, at_most)))
+            Some((graph.sample_contacts(person, at_most), graph.sample_neighbours(person, at_most)))
         });
         let (contacts, adjacent) = graph.await?.unwrap_or_default();
         let complaints = self.store.complaints(account, since, at_most as u64).await?;

@@ -31,7 +31,7 @@ pub(crate) enum Mode {
 impl Suggest {
     /// Asks whether the caller has agreed to the transfer. Who has not is forgotten.
     pub(crate) async fn transfer_consent(&self, subject: &Subject) -> Result<Answers, Error> {
-        let consents = self.consents.check(&self.purposes.transfer, vec![subject]).await?;
+        let consents = self.ask(vec![subject]).await?;
         if consents.is_granted(subject) {
             return Ok(consents);
         }
@@ -53,11 +53,11 @@ impl Suggest {
         answer: impl Fn(&str) -> R + Sync,
     ) -> Result<R, Error> {
         let consents = self.transfer_consent(subject).await?;
+        let kept = match mode {
+            Mode::Full => Vec::new(),
+            Mode::Delta(_) => self.store.address_book(subject).await?,
+        };
         let matching = self.live.read(|graph| {
-            let kept = match mode {
-                Mode::Full => &[],
-                Mode::Delta(_) => graph.contact_keys(subject),
-            };
             let kept = kept.iter().filter(|key| graph.is_contact(subject, key)).copied();
             received.matching(kept, |key| graph.is_found(key, subject))
         });
@@ -66,6 +66,7 @@ impl Suggest {
         let answer = self
             .store
             .once("sync contacts", once, |writing| async move {
+                let consents = &*self.still(&writing, consents).await?;
                 let in_force = writing.put_consents(consents, [subject], self.clock.now()).await?;
                 if !in_force.contains(subject) {
                     return Err(Error::ConsentNotGranted);

@@ -8,7 +8,9 @@ pub mod ranking;
 pub mod settings;
 pub mod showing;
 pub mod spam;
+pub mod standing;
 pub mod subject;
 
 pub use settings::{Discoverability, Settings};
+pub use standing::Standing;
 pub use subject::Subject;

@@ -138,8 +138,8 @@ pub fn score(
 /// Tallies the two-hop neighbours: the kernel. The mutual connections who count most come first;
 /// one who does not fit into what is left of the budget ends the walk.
 fn walk(graph: &Graph, viewer: Ordinal, tuning: &Tuning, scratch: &mut Scratch) {
-    let mutuals = graph.neighbours(viewer).iter().filter(|person| graph.may_be_mutual(**person));
-    scratch.walked.extend(mutuals.map(|person| (*person, 0)));
+    let mutuals = graph.neighbours(viewer).filter(|person| graph.may_be_mutual(*person));
+    scratch.walked.extend(mutuals.map(|person| (person, 0)));
     scratch.walked.sort_unstable_by(|(a, _), (b, _)| {
         let names = || graph.subject(*a).cmp(graph.subject(*b));
         graph.degree(*a).cmp(&graph.degree(*b)).then_with(names)
@@ -149,17 +149,17 @@ fn walk(graph: &Graph, viewer: Ordinal, tuning: &Tuning, scratch: &mut Scratch) 
     while place < scratch.walked.len() {
         let mutual = scratch.walked[place].0;
         let neighbours = graph.neighbours(mutual);
-        let Some(rest) = left.checked_sub(neighbours.len()) else { break };
+        let Some(rest) = left.checked_sub(graph.degree(mutual)) else { break };
         left = rest;
-        let weight = weight(neighbours.len(), tuning.beta);
+        let weight = weight(graph.degree(mutual), tuning.beta);
         scratch.walked[place].1 = weight;
         place += 1;
         // No more places than neighbours, and those have ordinals.
         scratch.places[mutual as usize] = u32::try_from(place).unwrap_or(u32::MAX);
         for person in neighbours {
-            let tally = &mut scratch.tallies[*person as usize];
+            let tally = &mut scratch.tallies[person as usize];
             if tally.1 == 0 {
-                scratch.touched.push(*person);
+                scratch.touched.push(person);
             }
             tally.0 += weight;
             tally.1 += 1;
@@ -205,19 +205,19 @@ fn candidates(
 }
 
 fn prospect(graph: &Graph, of: &Candidate, tuning: &Tuning, scratch: &Scratch) -> Prospect {
-    let neighbours = graph.neighbours(of.person).iter();
+    let neighbours = graph.neighbours(of.person);
     let mut places: Vec<u32> = neighbours
-        .map(|person| scratch.places[*person as usize])
+        .map(|person| scratch.places[person as usize])
         .filter(|place| *place > 0)
         .collect();
     places.sort_unstable();
     places.truncate(MUTUALS_AT_MOST);
     let walked = places.iter().map(|place| scratch.walked[*place as usize - 1]);
     Prospect {
-        subject: graph.subject(of.person).clone(),
+        subject: graph.subject(of.person).into(),
         contact: of.contact,
         mutuals: walked
-            .map(|(person, weight)| Mutual { subject: graph.subject(person).clone(), weight })
+            .map(|(person, weight)| Mutual { subject: graph.subject(person).into(), weight })
             .collect(),
         damping: damping(graph.degree(of.person), tuning.gamma),
         score: of.score,

@@ -1,211 +1,194 @@
-//! Which pairs are edges, and keeping that true when something about a person changes.
-
-use std::collections::hash_map::Entry;
+//! Changing the graph. Rows and bits are set; degrees follow.
 
 use identifiers::MatchKey;
 
-use super::{Contact, Graph, Ordinal, OwnedKey, Owner, Person, Sequence, contains};
+use super::{
+    Graph, Held, Neighbours, Ordinal, OwnedKey, Sequence,
+    entry::{EDGE, HELD, HOLDS, person},
+};
 use crate::domain::{Discoverability, Settings, Subject};
 
 impl Graph {
-    /// Sets the people's identifiers, replacing those known before.
-    pub fn set_keys(&mut self, subject: &Subject, keys: Vec<OwnedKey>) {
-        let Some(person) = self.named(subject, keys.is_empty()) else { return };
-        self.replace_keys(person, keys);
-        self.relate_all(person);
+    /// Sets until when a person's consent to the transfer and to suggestions is in force, in Unix
+    /// milliseconds; `i64::MAX`: until it is withdrawn; `i64::MIN`: not at all.
+    pub fn set_consent(&mut self, subject: &Subject, transfer: i64, suggestions: i64) {
+        let is_nothing = transfer == i64::MIN && suggestions == i64::MIN;
+        let Some(person) = self.named(subject, is_nothing) else { return };
+        let before = self.is_live(person);
+        let now = self.transfer.set(person, transfer);
+        self.suggestions.set(person, suggestions);
+        if before != now {
+            self.count_for_others(person, now);
+        }
     }
 
-    /// Sets a person's contacts as of the sync at `synced`. Keys by which nobody is found at that
-    /// position are left out: they are padding, or people who are gone.
-    pub fn set_book(&mut self, subject: &Subject, synced: Sequence, keys: Vec<MatchKey>) {
+    /// Moves the graph to this instant: whose consent has ended by it counts no more.
+    pub fn advance(&mut self, now: i64) {
+        for person in self.transfer.advance(now) {
+            self.count_for_others(person, false);
+        }
+        self.suggestions.advance(now);
+    }
+
+    /// Sets the person's identifiers, replacing those known before. Whoever held one that is theirs
+    /// no longer, or anew, does not hold it any more.
+    pub fn set_keys(&mut self, subject: &Subject, keys: Vec<OwnedKey>) {
         let Some(person) = self.named(subject, keys.is_empty()) else { return };
+        let gone = self.keys.set(person, keys);
+        if gone.is_empty() {
+            return;
+        }
+        let gone: Vec<Held> = gone.iter().map(|key| Held::new(person, key)).collect();
+        for holder in self.with_flag(person, HELD) {
+            self.books.take_out(holder, &gone);
+            if !self.books.holds(holder, person) {
+                self.set_holds(holder, person, false);
+            }
+        }
+    }
+
+    /// Sets a person's contacts as of the sync at `synced`. Keys by which nobody was found at that
+    /// position are left out: they are padding, or people who are gone.
+    pub fn set_book(&mut self, subject: &Subject, synced: Sequence, keys: &[MatchKey]) {
+        let Some(person) = self.named(subject, keys.is_empty()) else { return };
+        let before = self.books.people(person);
         self.replace_book(person, synced, keys);
-        self.relate_all(person);
+        let after = self.books.people(person);
+        for gone in before.iter().filter(|other| after.binary_search(other).is_err()) {
+            self.set_holds(person, *gone, false);
+        }
+        for new in after.iter().filter(|other| before.binary_search(other).is_err()) {
+            self.set_holds(person, *new, true);
+        }
     }
 
     /// Sets a person's settings.
     pub fn set_settings(&mut self, subject: &Subject, settings: Settings) {
         let person = self.intern(subject);
-        self.person_mut(person).settings = settings;
-        self.relate_all(person);
+        let opaque = settings.discoverability == Discoverability::Nobody;
+        if self.opaque.has(person) == opaque {
+            self.replace_settings(person, settings);
+            return;
+        }
+        // Edges by contacts come or go.
+        let others = self.with_flag(person, EDGE);
+        let before: Vec<bool> = others.iter().map(|other| self.related(person, *other)).collect();
+        self.replace_settings(person, settings);
+        for (other, before) in others.into_iter().zip(before) {
+            self.count(person, other, before);
+        }
     }
 
     /// Records that two people are connected in the app.
     pub fn connect(&mut self, one: &Subject, other: &Subject) {
         let (one, other) = (self.intern(one), self.intern(other));
-        insert(&mut self.person_mut(one).connections, other);
-        insert(&mut self.person_mut(other).connections, one);
-        self.relate(one, other);
+        self.set_connected(one, other, EDGE);
     }
 
     /// Records that they no longer are.
     pub fn disconnect(&mut self, one: &Subject, other: &Subject) {
         let (Some(one), Some(other)) = (self.ordinal(one), self.ordinal(other)) else { return };
-        remove(&mut self.person_mut(one).connections, other);
-        remove(&mut self.person_mut(other).connections, one);
-        self.relate(one, other);
+        self.set_connected(one, other, 0);
     }
 
     /// Records that `one` blocks `other`, or no longer does.
     pub fn set_block(&mut self, one: &Subject, other: &Subject, blocks: bool) {
         let (one, other) = (self.named(one, !blocks), self.named(other, !blocks));
         let (Some(one), Some(other)) = (one, other) else { return };
-        let list = &mut self.person_mut(one).blocks;
-        if blocks {
-            insert(list, other);
-        } else {
-            remove(list, other);
+        let before = self.related(one, other);
+        self.blocks.set(one, other, blocks);
+        self.count(one, other, before);
+    }
+
+    /// As [`Graph::connect`] with ordinals.
+    pub(super) fn set_connected(&mut self, one: Ordinal, other: Ordinal, flags: u32) {
+        if one == other {
+            return;
         }
-        self.relate(one, other);
-    }
-
-    /// Whether `holder` has a number by which `owner` is found, uploaded when it was theirs.
-    pub(super) fn holds(&self, holder: Ordinal, owner: Ordinal) -> bool {
-        let book = &self.person(holder).book;
-        self.person(owner)
-            .keys
-            .iter()
-            .any(|owned| owned.since <= book.synced && book.keys.binary_search(&owned.key).is_ok())
-    }
-
-    /// The live people whose number a live person holds; sorted, each once.
-    pub(super) fn held(&self, person: Ordinal) -> Vec<Ordinal> {
-        let holder = self.person(person);
-        if !holder.live {
-            return Vec::new();
+        let before = self.connections.set(one, other, flags);
+        if before == flags {
+            return;
         }
-        let owners = holder.book.keys.iter().filter_map(|key| self.owners.get(key)).flatten();
-        let mut held: Vec<Ordinal> = owners
-            .filter(|owner| owner.since <= holder.book.synced && owner.person != person)
-            .map(|owner| owner.person)
-            .filter(|other| self.person(*other).live)
-            .collect();
-        held.sort_unstable();
-        held.dedup();
-        held
-    }
-
-    /// How a person who holds `other`'s number may find them by it.
-    pub(super) fn finds(&self, person: Ordinal, other: Ordinal) -> Option<Contact> {
-        let discoverability = self.person(other).settings.discoverability;
-        match (discoverability, self.holds(other, person)) {
-            (Discoverability::Nobody, _) | (Discoverability::Reciprocal, false) => None,
-            (Discoverability::Everyone, false) => Some(Contact::OneWay),
-            (_, true) => Some(Contact::Reciprocal),
+        self.connections.set(other, one, flags);
+        // Neither a block nor a contact has changed.
+        if !self.blocked(one, other) && !self.by_contacts(one, other) {
+            self.step(one, other, flags == EDGE);
         }
     }
 
-    fn edge(&self, one: Ordinal, other: Ordinal) -> bool {
-        let (first, second) = (self.person(one), self.person(other));
-        let opaque = |person: &Person| person.settings.discoverability == Discoverability::Nobody;
-        one != other
-            && first.live
-            && second.live
-            && !self.blocked(one, other)
-            && (contains(&first.connections, other)
-                || (!opaque(first)
-                    && !opaque(second)
-                    && self.holds(one, other)
-                    && self.holds(other, one)))
+    /// Sets whether one holds the other's number.
+    fn set_holds(&mut self, holder: Ordinal, owner: Ordinal, holds: bool) {
+        let before = self.related(holder, owner);
+        let with = |flags: u32, flag: u32| if holds { flags | flag } else { flags & !flag };
+        let flags = self.contacts.flags(holder, owner);
+        self.contacts.set(holder, owner, with(flags, HOLDS));
+        let flags = self.contacts.flags(owner, holder);
+        self.contacts.set(owner, holder, with(flags, HELD));
+        self.count(holder, owner, before);
     }
 
-    /// Makes the adjacency of a pair what it should be.
-    fn relate(&mut self, one: Ordinal, other: Ordinal) {
-        let change = if self.edge(one, other) { insert } else { remove };
-        change(&mut self.person_mut(one).adjacent, other);
-        change(&mut self.person_mut(other).adjacent, one);
+    /// Those in a person's row of contacts with all these flags.
+    fn with_flag(&self, of: Ordinal, flags: u32) -> Vec<Ordinal> {
+        let row = self.contacts.row(of).iter();
+        row.filter(|entry| super::flags(**entry) & flags == flags).map(|e| person(*e)).collect()
     }
 
-    /// The same for every pair that a change in this person can touch.
-    pub(super) fn relate_all(&mut self, person: Ordinal) {
-        let mut others = self.person(person).adjacent.clone();
-        others.extend_from_slice(&self.person(person).connections);
-        others.extend(self.held(person));
-        others.sort_unstable();
-        others.dedup();
-        for other in others {
-            self.relate(person, other);
+    /// The degrees of a pair, when it may have become related or ceased to be.
+    fn count(&mut self, one: Ordinal, other: Ordinal, before: bool) {
+        let now = self.related(one, other);
+        if now != before {
+            self.step(one, other, now);
         }
     }
 
-    /// The adjacency of one person from scratch, for a graph that is being built.
-    pub(super) fn derive(&self, person: Ordinal) -> Vec<Ordinal> {
-        let mut adjacent = self.person(person).connections.clone();
-        adjacent.extend(self.held(person));
-        adjacent.sort_unstable();
-        adjacent.dedup();
-        adjacent.retain(|other| self.edge(person, *other));
-        adjacent.shrink_to_fit();
-        adjacent
-    }
-
-    pub(super) fn replace_keys(&mut self, person: Ordinal, keys: Vec<OwnedKey>) {
-        let before = std::mem::replace(&mut self.person_mut(person).keys, keys.clone());
-        for gone in before {
-            if let Entry::Occupied(mut owners) = self.owners.entry(gone.key) {
-                owners.get_mut().retain(|owner| owner.person != person);
-                if owners.get().is_empty() {
-                    owners.remove();
-                }
+    fn step(&mut self, one: Ordinal, other: Ordinal, up: bool) {
+        for (of, by) in [(one, other), (other, one)] {
+            if self.is_live(by) {
+                self.step_one(of, up);
             }
         }
-        for OwnedKey { key, since } in keys {
-            self.owners.entry(key).or_default().push(Owner { person, since });
+    }
+
+    fn step_one(&mut self, of: Ordinal, up: bool) {
+        let of = of as usize;
+        if of >= self.degrees.len() {
+            self.degrees.resize(of + 1, 0);
+        }
+        let degree = &mut self.degrees[of];
+        *degree = if up { *degree + 1 } else { degree.saturating_sub(1) };
+    }
+
+    /// A person has become live, or ceased to be.
+    fn count_for_others(&mut self, person: Ordinal, live: bool) {
+        let others: Vec<Ordinal> = Neighbours::related(self, person).collect();
+        for other in others {
+            self.step_one(other, live);
         }
     }
 
-    pub(super) fn replace_book(
-        &mut self,
-        person: Ordinal,
-        synced: Sequence,
-        mut keys: Vec<MatchKey>,
-    ) {
-        keys.retain(|key| {
-            let owners = self.owners.get(key).map_or(&[][..], Vec::as_slice);
-            owners.iter().any(|owner| owner.since <= synced && owner.person != person)
-        });
-        keys.sort_unstable();
-        keys.dedup();
-        keys.shrink_to_fit();
-        let book = &mut self.person_mut(person).book;
-        book.synced = synced;
-        book.keys = keys;
+    pub(super) fn replace_settings(&mut self, person: Ordinal, settings: Settings) {
+        self.opaque.set(person, settings.discoverability == Discoverability::Nobody);
+        self.open.set(person, settings.discoverability == Discoverability::Everyone);
+        self.private.set(person, !settings.may_be_mutual);
+    }
+
+    /// Sets a book; gives nothing to rows.
+    pub(super) fn replace_book(&mut self, of: Ordinal, synced: Sequence, keys: &[MatchKey]) {
+        let mut book = Vec::new();
+        for key in keys {
+            let owners = self.keys.owners(key);
+            let others = owners.filter(|owner| owner.since <= synced && owner.person != of);
+            book.extend(others.map(|owner| Held::new(owner.person, key)));
+        }
+        self.books.set(of, book);
     }
 
     /// The ordinal of a subject. One that has none gets none for being told that there is nothing.
-    pub(super) fn named(&mut self, subject: &Subject, is_nothing: bool) -> Option<Ordinal> {
+    fn named(&mut self, subject: &Subject, is_nothing: bool) -> Option<Ordinal> {
         if is_nothing { self.ordinal(subject) } else { Some(self.intern(subject)) }
     }
 
-    /// The ordinal of a subject, given now if it has none.
     pub(super) fn intern(&mut self, subject: &Subject) -> Ordinal {
-        if let Some(known) = self.ordinals.get(subject) {
-            return *known;
-        }
-        // As many people as ordinals: 4 thousand million do not fit in memory.
-        let ordinal = Ordinal::try_from(self.people.len()).unwrap_or(Ordinal::MAX);
-        self.people.push(Person::new(subject.clone()));
-        self.ordinals.insert(subject.clone(), ordinal);
-        ordinal
-    }
-
-    pub(super) fn person(&self, ordinal: Ordinal) -> &Person {
-        &self.people[ordinal as usize]
-    }
-
-    pub(super) fn person_mut(&mut self, ordinal: Ordinal) -> &mut Person {
-        &mut self.people[ordinal as usize]
-    }
-}
-
-pub(super) fn insert(sorted: &mut Vec<Ordinal>, person: Ordinal) {
-    if let Err(place) = sorted.binary_search(&person) {
-        sorted.insert(place, person);
-    }
-}
-
-fn remove(sorted: &mut Vec<Ordinal>, person: Ordinal) {
-    if let Ok(place) = sorted.binary_search(&person) {
-        sorted.remove(place);
+        self.names.intern(subject.as_str())
     }
 }

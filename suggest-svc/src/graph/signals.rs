@@ -1,6 +1,6 @@
 //! What is counted of an account's place in the graph, for the spam score.
 
-use super::{Graph, Ordinal};
+use super::{Graph, HELD, HOLDS, Ordinal, flags, person};
 use crate::domain::Subject;
 
 /// Some of a list, evenly taken from it, and how long it is.
@@ -19,20 +19,26 @@ impl<T> Default for Sample<T> {
 }
 
 impl Graph {
-    /// The people whose number a person has, and whether they have that person's; at most so many.
-    pub fn contacts(&self, person: Ordinal, at_most: usize) -> Sample<(Subject, bool)> {
-        let held = self.held(person);
+    /// The live people whose number a live person has, and whether they have that person's; at
+    /// most so many.
+    pub fn sample_contacts(&self, of: Ordinal, at_most: usize) -> Sample<(Subject, bool)> {
+        if !self.is_live(of) {
+            return Sample::default();
+        }
+        let row = self.contacts.row(of).iter();
+        let held = row.filter(|entry| flags(**entry) & HOLDS != 0 && self.is_live(person(**entry)));
+        let held: Vec<_> = held.collect();
         let some = spread(held.len(), at_most).map(|place| {
-            let other = held[place];
-            (self.subject(other).clone(), self.holds(other, person))
+            let entry = *held[place];
+            (self.subject(person(entry)).into(), flags(entry) & HELD != 0)
         });
         Sample { some: some.collect(), total: held.len() }
     }
 
     /// The people adjacent to a person; at most so many.
-    pub fn adjacent(&self, person: Ordinal, at_most: usize) -> Sample<Subject> {
-        let all: Vec<Ordinal> = self.neighbours(person).to_vec();
-        let some = spread(all.len(), at_most).map(|place| self.subject(all[place]).clone());
+    pub fn sample_neighbours(&self, of: Ordinal, at_most: usize) -> Sample<Subject> {
+        let all: Vec<Ordinal> = self.neighbours(of).collect();
+        let some = spread(all.len(), at_most).map(|place| self.subject(all[place]).into());
         Sample { some: some.collect(), total: all.len() }
     }
 }
@@ -57,21 +63,23 @@ mod tests {
         let name = |n: u8| Subject::from(format!("p{n}"));
         let key = |n: u8| MatchKey::from_bytes([n; 16]);
         for n in 0..10 {
-            graph.set_consent(&name(n), i64::MAX);
+            graph.set_consent(&name(n), i64::MAX, i64::MAX);
             graph.set_keys(&name(n), vec![OwnedKey { key: key(n), since: 1 }]);
         }
-        graph.set_book(&name(0), 2, (1..8).map(key).collect());
-        graph.set_book(&name(1), 2, vec![key(0)]);
+        graph.set_book(&name(0), 2, &(1..8).map(key).collect::<Vec<_>>());
+        graph.set_book(&name(1), 2, &[key(0)]);
         // One who has the number and whose own is not in the book is no contact.
-        graph.set_book(&name(9), 2, vec![key(0)]);
+        graph.set_book(&name(9), 2, &[key(0)]);
         graph.connect(&name(0), &name(8));
         let zero = graph.ordinal(&name(0)).unwrap();
-        let contacts = graph.contacts(zero, 100);
+        let contacts = graph.sample_contacts(zero, 100);
         assert_eq!((contacts.some.len(), contacts.total), (7, 7));
         let returned: Vec<_> = contacts.some.iter().filter(|(_, returned)| *returned).collect();
         assert_eq!(returned, [&(name(1), true)]);
-        assert_eq!(graph.adjacent(zero, 100).some, [name(1), name(8)]);
-        let few = graph.contacts(zero, 3);
+        assert_eq!(graph.sample_neighbours(zero, 100).some, [name(1), name(8)]);
+        let few = graph.sample_contacts(zero, 3);
         assert_eq!((few.some.len(), few.total), (3, 7));
+        graph.set_consent(&name(7), i64::MIN, i64::MIN);
+        assert_eq!(graph.sample_contacts(zero, 100).total, 6);
     }
 }

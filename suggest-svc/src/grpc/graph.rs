@@ -2,21 +2,31 @@
 
 use std::collections::HashSet;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use identifiers::MatchKey;
 use proto::{
     At, FieldErrors,
     suggest::v1::{
-        Connection as ConnectionMessage, PutConnectionsRequest, PutConnectionsResponse,
-        PutIdentifiersRequest, PutIdentifiersResponse, Registration, RegistrationResult,
-        RemoveConnectionsRequest, RemoveConnectionsResponse, graph_service_server::GraphService,
+        Connection as ConnectionMessage, ExportSubjectDataRequest, ExportSubjectDataResponse,
+        PutConnectionsRequest, PutConnectionsResponse, PutIdentifiersRequest,
+        PutIdentifiersResponse, Registration, RegistrationResult, RemoveConnectionsRequest,
+        RemoveConnectionsResponse, graph_service_server::GraphService,
     },
     types::v1::{Rejection, StorageStatus},
 };
-use service_kit::{auth::Caller, clock::UnixMillis, compute::compute, grpc::request_digest};
+use service_kit::{
+    auth::Caller,
+    clock::UnixMillis,
+    compute::compute,
+    grpc::{open, request_digest},
+};
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 use super::{convert, each, once};
-use crate::{domain::Subject, put_connections::Connection, service::Suggest};
+use crate::{domain::Subject, export::Export, put_connections::Connection, service::Suggest};
+
+/// The records of one message of an export.
+const RECORDS: usize = 500;
 
 /// Answers the app.
 pub(crate) struct GraphRpc(pub(crate) Suggest);
@@ -51,6 +61,25 @@ impl GraphService for GraphRpc {
         let handle =
             move |caller, message, bad| remove_connections(suggest.clone(), caller, message, bad);
         Ok(Response::new(each(request, handle)?))
+    }
+
+    async fn export_subject_data(
+        &self,
+        request: Request<ExportSubjectDataRequest>,
+    ) -> Result<Response<BoxStream<ExportSubjectDataResponse>>, Status> {
+        let (_, message, bad) = open(request)?;
+        bad.finish()?;
+        let start = (self.0.clone(), Subject::from(message.subject_id), Export::Beginning);
+        // The next part is read when the caller has taken this one.
+        let parts = stream::try_unfold(start, |(suggest, subject, export)| async move {
+            let Some((records, next)) = suggest.export_part(&subject, export).await? else {
+                return Ok::<_, Status>(None);
+            };
+            let part = |records: &[_]| Ok(ExportSubjectDataResponse { records: records.to_vec() });
+            let messages: Vec<_> = records.chunks(RECORDS).map(part).collect();
+            Ok(Some((stream::iter(messages), (suggest, subject, next))))
+        });
+        Ok(Response::new(parts.try_flatten().boxed()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Forgetting people whose consent to the transfer has ended, so that a later one starts from
-//! nothing. Their blocks and settings stay: those are their own word, and protect them.
+//! nothing. Their blocks and settings stay: those are their own word, and protect them. Of who is
+//! erased, nothing stays.
 
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{clock::UnixMillis, store::StoreError};
@@ -7,7 +8,8 @@ use service_kit::{clock::UnixMillis, store::StoreError};
 use super::{
     Store,
     columns::ROWS,
-    entity::{address_book, connection, identifier, person},
+    entity::{address_book, block, connection, contact_settings, identifier, person},
+    people,
     writing::Writing,
 };
 use crate::{consents::Answers, domain::Subject, error::Error};
@@ -46,14 +48,8 @@ impl Writing {
     /// Forgets those whom these answers deny. Only those who are here are named: nothing is
     /// written about the others. An answer older than the one that is stored changes nothing.
     pub(super) async fn end_consents(&self, answers: &Answers) -> Result<(), StoreError> {
-        let denied: Vec<&Subject> = answers.denied().collect();
-        for chunk in denied.chunks(ROWS) {
-            let ended = person::Entity::find()
-                .filter(person::Column::Subject.is_in(chunk.iter().map(|one| one.as_str())))
-                .filter(person::Column::CheckedAt.lte(answers.checked_at.get()));
-            self.erase(&subjects(ended.all(&*self.tx).await?)).await?;
-        }
-        Ok(())
+        let here = people::rows(&*self.tx, answers.denied()).await?;
+        self.erase(&subjects(here.into_iter().filter(|row| is_current(row, answers)))).await
     }
 
     /// Forgets those of some people, whom these answers grant again, whose consent had ended
@@ -67,16 +63,51 @@ impl Writing {
         for chunk in people.chunks(ROWS) {
             let lapsed = person::Entity::find()
                 .filter(person::Column::Subject.is_in(chunk.iter().map(|one| one.as_str())))
-                .filter(person::Column::ConsentUntil.lte(now.get()))
-                .filter(person::Column::CheckedAt.lte(answers.checked_at.get()));
-            self.erase(&subjects(lapsed.all(&*self.tx).await?)).await?;
+                .filter(person::Column::ConsentUntil.lte(now.get()));
+            let lapsed = lapsed.all(&*self.tx).await?.into_iter();
+            self.erase(&subjects(lapsed.filter(|row| is_current(row, answers)))).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything of people that is kept under their id, by them and about them. Whoever
+    /// keeps more adds to it here, and to the columns of a sweep (`feed`) where it may name
+    /// somebody who has no row.
+    pub(super) async fn forget_entirely(&self, subjects: &[Subject]) -> Result<(), StoreError> {
+        let here = people::rows(&*self.tx, subjects).await?;
+        self.erase(&here.into_iter().map(|row| row.subject.into()).collect::<Vec<_>>()).await?;
+        for chunk in subjects.chunks(ROWS) {
+            self.forget_settings(chunk).await?;
+            self.forget_blocks(chunk).await?;
+            self.forget_feedback(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_settings(&self, subjects: &[Subject]) -> Result<(), StoreError> {
+        let named = subjects.iter().map(Subject::as_str);
+        let settings = contact_settings::Entity::delete_many()
+            .filter(contact_settings::Column::Subject.is_in(named));
+        let gone = settings.exec_with_returning(&*self.tx).await?;
+        self.note(|change| gone.iter().for_each(|row| change.settings(&row.subject[..].into())));
+        Ok(())
+    }
+
+    async fn forget_blocks(&self, subjects: &[Subject]) -> Result<(), StoreError> {
+        for column in [block::Column::Subject, block::Column::Blocked] {
+            let blocks = block::Entity::delete_many()
+                .filter(column.is_in(subjects.iter().map(Subject::as_str)));
+            for row in blocks.exec_with_returning(&*self.tx).await? {
+                let (one, other) = (row.subject.into(), row.blocked.into());
+                self.note(|change| change.block(&one, &other, false));
+            }
         }
         Ok(())
     }
 
     /// Forgets people: identifiers, connections in both directions, address books, and that they
     /// were here.
-    async fn erase(&self, people: &[Subject]) -> Result<(), StoreError> {
+    pub(super) async fn erase(&self, people: &[Subject]) -> Result<(), StoreError> {
         for chunk in people.chunks(ROWS) {
             let named = || chunk.iter().map(Subject::as_str);
             // Every connection has a row each way; from the other end there is no index.
@@ -112,6 +143,11 @@ impl Writing {
     }
 }
 
+/// Whether what was said of a person is not older than what is stored.
+fn is_current(row: &person::Model, answers: &Answers) -> bool {
+    answers.of(&row.subject.as_str().into()).is_some_and(|said| said.revision >= row.revision)
+}
+
 /// Some of those whose consent has ended by `now`.
 async fn lapsed(
     db: &impl ConnectionTrait,
@@ -127,6 +163,6 @@ async fn lapsed(
     Ok(subjects(rows))
 }
 
-fn subjects(rows: Vec<person::Model>) -> Vec<Subject> {
+fn subjects(rows: impl IntoIterator<Item = person::Model>) -> Vec<Subject> {
     rows.into_iter().map(|row| row.subject.into()).collect()
 }

@@ -95,8 +95,7 @@ impl Writing {
 
     /// Forgets everything that these people said about suggestions and accounts, and everything
     /// that was said of them. For an erasure: a consent that ends leaves people their own word.
-    #[allow(dead_code)] // called by what forgets people entirely
-    pub(crate) async fn forget_feedback(&self, people: &[Subject]) -> Result<(), StoreError> {
+    pub(super) async fn forget_feedback(&self, people: &[Subject]) -> Result<(), StoreError> {
         for chunk in people.chunks(ROWS) {
             let named = || chunk.iter().map(Subject::as_str);
             let (from, of) = (dismissal::Column::Subject, dismissal::Column::Dismissed);

@@ -14,11 +14,11 @@ use super::{
     change::{Change, Parts},
     columns::{self, ROWS},
     entity::{address_book, change, contact_settings, identifier, person},
-    people, sequence,
+    people, position,
 };
 use crate::{
-    domain::{Settings, Subject, address_book::entries},
-    graph::OwnedKey,
+    domain::{Settings, Standing, Subject, address_book::entries},
+    graph::{OwnedKey, Position},
 };
 
 /// Changes read at once: they may have 10,000 connections each, and readers wait while they are
@@ -38,8 +38,8 @@ pub(crate) enum News {
 /// What some writes changed, to be applied in the order of the fields.
 pub(crate) struct Delta {
     /// The position after them.
-    pub(crate) sequence: i64,
-    pub(crate) consents: Vec<(Subject, i64)>,
+    pub(crate) position: Position,
+    pub(crate) consents: Vec<(Subject, Standing)>,
     pub(crate) keys: Vec<(Subject, Vec<OwnedKey>)>,
     pub(crate) settings: Vec<(Subject, Settings)>,
     pub(crate) books: Vec<(Subject, i64, Vec<MatchKey>)>,
@@ -51,22 +51,24 @@ pub(crate) struct Delta {
 }
 
 impl Store {
-    /// What happened after `position`, or the beginning of it.
-    pub(crate) async fn news(&self, position: i64) -> Result<News, StoreError> {
+    /// What happened after a position, or the beginning of it.
+    pub(crate) async fn news(&self, after: Position) -> Result<News, StoreError> {
         // One snapshot: nothing that commits meanwhile is seen.
         store::transaction_at(&self.db, "follow", IsolationLevel::RepeatableRead, |tx| async move {
             let rows = change::Entity::find()
-                .filter(change::Column::Seq.gt(position))
+                .filter(change::Column::Seq.gt(after.sequence))
                 .order_by_asc(change::Column::Seq)
                 .limit(CHANGES)
                 .all(&*tx)
                 .await?;
-            let Some(last) = rows.last().map(|row| row.seq) else {
-                let behind = sequence(&*tx).await? > position;
-                return Ok(if behind { News::Lost } else { News::None });
+            let Some(last) = rows.last() else {
+                // Of another store's history, or of this one before it was set back to a copy.
+                let current = position(&*tx).await? == after;
+                return Ok(if current { News::None } else { News::Lost });
             };
+            let last = Position { sequence: last.seq, mark: columns::mark(&last.mark) };
             // Not one may be missing, at the beginning or between: it may be the one that matters.
-            if usize::try_from(last - position) != Ok(rows.len()) {
+            if usize::try_from(last.sequence - after.sequence) != Ok(rows.len()) {
                 return Ok(News::Lost);
             }
             let mut all = Change::default();
@@ -79,9 +81,13 @@ impl Store {
     }
 }
 
-async fn delta(tx: &DatabaseTransaction, sequence: i64, parts: Parts) -> Result<Delta, StoreError> {
+async fn delta(
+    tx: &DatabaseTransaction,
+    position: Position,
+    parts: Parts,
+) -> Result<Delta, StoreError> {
     Ok(Delta {
-        sequence,
+        position,
         consents: consents(tx, parts.people).await?,
         keys: keys(tx, parts.identifiers).await?,
         settings: settings(tx, parts.settings).await?,
@@ -96,16 +102,15 @@ async fn delta(tx: &DatabaseTransaction, sequence: i64, parts: Parts) -> Result<
 async fn consents(
     tx: &DatabaseTransaction,
     subjects: Vec<String>,
-) -> Result<Vec<(Subject, i64)>, StoreError> {
+) -> Result<Vec<(Subject, Standing)>, StoreError> {
     let mut known = HashMap::new();
     for chunk in subjects.chunks(ROWS) {
         let query = person::Entity::find().filter(person::Column::Subject.is_in(chunk));
         let rows = query.all(tx).await?;
-        known.extend(rows.into_iter().map(|row| (row.subject, row.consent_until)));
+        known.extend(rows.into_iter().map(|row| (row.subject.clone(), columns::standing(&row))));
     }
     // Whoever has no row has no consent in force.
-    let until = |subject: &String| known.remove(subject).unwrap_or(i64::MIN);
-    Ok(read(subjects, until))
+    Ok(read(subjects, |subject| known.remove(subject).unwrap_or(Standing::NONE)))
 }
 
 async fn keys(

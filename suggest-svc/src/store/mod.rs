@@ -9,6 +9,9 @@ mod change;
 mod columns;
 mod entity;
 mod erase;
+mod erasures;
+mod export;
+mod feed;
 mod feedback;
 mod follow;
 mod load;
@@ -20,19 +23,33 @@ mod spam;
 mod tests;
 mod writing;
 
+use std::collections::HashSet;
+
+use identifiers::MatchKey;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
     clock::UnixMillis,
     store::{self, StoreConfig, StoreError},
 };
 
-use crate::domain::{Settings, Subject};
-use entity::{block, change as changes, contact_settings, head, request};
+use crate::{
+    domain::{Settings, Subject, address_book::entries},
+    graph,
+};
+use entity::{address_book, block, change as changes, contact_settings, erased, head, request};
 use migration::Migrator;
 
+pub(crate) use export::Held;
+pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
 pub(crate) use spam::{Complaints, Review};
 pub(crate) use writing::{Once, Writing};
+
+/// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the
+/// moment, which of a new or fast growing table are those of a small one, and reads all of it; and
+/// it would plan anew each time.
+const BY_INDEX: &[(&str, &str)] =
+    &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,7 +60,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store, whose schema must be up to date.
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let db = store::connect(config).await?;
+        let session = BY_INDEX.to_vec();
+        let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
         store::check_schema::<Migrator>(&db).await?;
         Ok(Self { db })
     }
@@ -59,9 +77,23 @@ impl Store {
         store::ping(&self.db).await
     }
 
-    /// The sequence number of the last write that was acknowledged.
-    pub(crate) async fn head(&self) -> Result<i64, StoreError> {
-        sequence(&self.db).await
+    /// The last write that was acknowledged.
+    pub(crate) async fn head(&self) -> Result<graph::Position, StoreError> {
+        position(&self.db).await
+    }
+
+    /// How many denials consent-svc's feed has brought so far.
+    pub(crate) async fn denials(&self) -> Result<i64, StoreError> {
+        Ok(head(&self.db).await?.denials)
+    }
+
+    /// Those of these people whose consent, as it is stored, is in force at `now`.
+    pub(crate) async fn in_force(
+        &self,
+        people: &[&Subject],
+        now: UnixMillis,
+    ) -> Result<HashSet<Subject>, StoreError> {
+        people::in_force(&self.db, people, now).await
     }
 
     /// Whether any of these people has a row.
@@ -78,6 +110,15 @@ impl Store {
     pub(crate) async fn settings(&self, subject: &Subject) -> Result<Settings, StoreError> {
         let row = contact_settings::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
         Ok(row.map(|row| columns::settings(&row)).transpose()?.unwrap_or_default())
+    }
+
+    /// The entries of a person's address book as they are stored, padding among them.
+    pub(crate) async fn address_book(
+        &self,
+        subject: &Subject,
+    ) -> Result<Vec<MatchKey>, StoreError> {
+        let row = address_book::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
+        Ok(row.map_or_else(Vec::new, |row| entries(&row.entries)))
     }
 
     /// Whom a person blocks, in ascending order from after `after` on.
@@ -117,11 +158,19 @@ impl Store {
             .filter(request::Column::At.lt(requests_before.get()))
             .exec(&self.db)
             .await?;
+        // Whoever was erased as long ago has no token any more.
+        let erased = erased::Entity::delete_many();
+        erased.filter(erased::Column::At.lt(requests_before.get())).exec(&self.db).await?;
         Ok(())
     }
 }
 
-async fn sequence(db: &impl ConnectionTrait) -> Result<i64, StoreError> {
+/// The last write, as far as it can be seen.
+async fn position(db: &impl ConnectionTrait) -> Result<graph::Position, StoreError> {
+    Ok(columns::position(&head(db).await?))
+}
+
+async fn head(db: &impl ConnectionTrait) -> Result<head::Model, StoreError> {
     let row = head::Entity::find_by_id(columns::HEAD).one(db).await?;
-    row.map(|row| row.seq).ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))
+    row.ok_or_else(|| StoreError::Other("the head row is missing".to_owned()))
 }

@@ -21,8 +21,8 @@ use crate::{consents::Answers, domain::Subject};
 impl Writing {
     /// Stores how the consent to the transfer stands for `granted` people, who get a row, and
     /// forgets people for whom it is not granted. An answer older than the one that is stored
-    /// changes nothing. (After a denial nothing is stored to be older than: an answer that was on
-    /// its way meanwhile counts until the next one.)
+    /// changes nothing. After a denial nothing is stored to be older than: the answers must be
+    /// those of `Suggest::still`.
     ///
     /// Gives those of `granted` whose consent is in force now: of the others nothing may be stored.
     pub(crate) async fn put_consents<'s>(
@@ -37,18 +37,28 @@ impl Writing {
         let rows: Vec<_> = granted
             .iter()
             .filter_map(|subject| {
+                let said = answers.of(subject)?;
                 Some(person::ActiveModel {
                     subject: Set(subject.to_string()),
-                    consent_until: Set(answers.granted_until(subject)?),
-                    checked_at: Set(answers.checked_at.get()),
+                    consent_until: Set(said.until?),
+                    suggest_until: Set(said.uses.map(|uses| uses.suggest)),
+                    spam_until: Set(said.uses.map(|uses| uses.spam)),
+                    revision: Set(said.revision),
                 })
             })
             .collect();
         for chunk in rows.chunks(ROWS) {
-            let newer = Expr::col(("excluded", person::Column::CheckedAt))
-                .gte(Expr::col((person::Entity, person::Column::CheckedAt)));
+            let newer = Expr::col(("excluded", person::Column::Revision))
+                .gte(Expr::col((person::Entity, person::Column::Revision)));
+            // What was not asked about stays as it is.
+            let asked = |column| {
+                Expr::col(("excluded", column)).if_null(Expr::col((person::Entity, column)))
+            };
+            let (suggest, spam) = (person::Column::SuggestUntil, person::Column::SpamUntil);
             let replace = OnConflict::column(person::Column::Subject)
-                .update_columns([person::Column::ConsentUntil, person::Column::CheckedAt])
+                .update_columns([person::Column::ConsentUntil, person::Column::Revision])
+                .value(suggest, asked(suggest))
+                .value(spam, asked(spam))
                 .action_and_where(newer)
                 .to_owned();
             person::Entity::insert_many(chunk.to_vec())
@@ -58,24 +68,7 @@ impl Writing {
         }
         self.note(|change| granted.iter().for_each(|subject| change.person(subject)));
         self.end_consents(answers).await?;
-        self.in_force(&granted, now).await
-    }
-
-    /// Those of `people` whose consent, as it is stored, is in force at `now`.
-    async fn in_force(
-        &self,
-        people: &[&Subject],
-        now: UnixMillis,
-    ) -> Result<HashSet<Subject>, StoreError> {
-        let mut in_force = HashSet::with_capacity(people.len());
-        for chunk in people.chunks(ROWS) {
-            let query = person::Entity::find()
-                .filter(person::Column::Subject.is_in(chunk.iter().map(|one| one.as_str())))
-                .filter(person::Column::ConsentUntil.gt(now.get()));
-            let rows = query.all(&*self.tx).await?;
-            in_force.extend(rows.into_iter().map(|row| Subject::from(row.subject)));
-        }
-        Ok(in_force)
+        in_force(&*self.tx, &granted, now).await
     }
 
     /// Replaces people's identifiers. A key that stays keeps the sequence number since which it is
@@ -212,6 +205,31 @@ pub(super) fn by_subject(
         people.entry(row.subject).or_default().push(owned);
     }
     Ok(people)
+}
+
+/// Those of `people` whose consent, as it is stored, is in force at `now`.
+pub(super) async fn in_force(
+    db: &impl ConnectionTrait,
+    people: &[&Subject],
+    now: UnixMillis,
+) -> Result<HashSet<Subject>, StoreError> {
+    let rows = rows(db, people.iter().copied()).await?.into_iter();
+    let in_force = rows.filter(|row| row.consent_until > now.get());
+    Ok(in_force.map(|row| row.subject.into()).collect())
+}
+
+/// The rows of those of `subjects` who are here.
+pub(super) async fn rows<'s>(
+    db: &impl ConnectionTrait,
+    subjects: impl IntoIterator<Item = &'s Subject>,
+) -> Result<Vec<person::Model>, StoreError> {
+    let subjects: Vec<&str> = subjects.into_iter().map(Subject::as_str).collect();
+    let mut rows = Vec::new();
+    for chunk in subjects.chunks(ROWS) {
+        let named = person::Column::Subject.is_in(chunk.iter().copied());
+        rows.append(&mut person::Entity::find().filter(named).all(db).await?);
+    }
+    Ok(rows)
 }
 
 /// Those of `subjects`, at most [`ROWS`], who have a row.

@@ -16,9 +16,8 @@ use super::{
     change::Change,
     columns,
     entity::{change, head, request},
-    sequence,
 };
-use crate::error::Error;
+use crate::{error::Error, graph::Mark};
 
 /// Which write this is: the same request sent again is the same write.
 #[derive(Debug, Clone)]
@@ -39,6 +38,8 @@ pub(crate) struct Writing {
     pub(super) tx: Tx,
     /// The sequence number of this write.
     pub(crate) sequence: i64,
+    /// How many denials consent-svc's feed has brought so far.
+    pub(crate) denials: i64,
     pub(super) change: Arc<Mutex<Change>>,
 }
 
@@ -58,7 +59,7 @@ impl Store {
     /// write was done before, gives the answer that was recorded then.
     ///
     /// # Errors
-    /// [`Error::RequestIdReused`] when the caller used the id for something else; what `work`
+    /// [`Error::SubjectErased`] when the caller was; [`Error::RequestIdReused`] when the caller used the id for something else; what `work`
     /// fails with, and then nothing is stored.
     pub(crate) async fn once<R, F, Fut>(&self, name: &str, once: &Once, work: F) -> Result<R, Error>
     where
@@ -68,6 +69,9 @@ impl Store {
     {
         let work = &work;
         self.write(name, once.at, |writing| async move {
+            if writing.is_erased(&once.caller).await? {
+                return Err(Error::SubjectErased);
+            }
             if let Some(answer) = recorded(&writing.tx, once).await? {
                 return Ok(answer);
             }
@@ -91,13 +95,15 @@ impl Store {
     {
         let work = &work;
         store::transaction_at(&self.db, name, IsolationLevel::ReadCommitted, |tx| async move {
-            let sequence = take_turn(&tx).await?;
-            let writing = Writing { tx: tx.clone(), sequence, change: Arc::default() };
+            let mark: Mark = rand::random();
+            let head::Model { seq: sequence, denials, .. } = take_turn(&tx, mark).await?;
+            let writing = Writing { tx: tx.clone(), sequence, denials, change: Arc::default() };
             let answer = work(writing.clone()).await?;
             // Also when nothing changed: sequence numbers have no gaps.
             let body = writing.take_notes().encode()?;
             let (seq, at, body) = (Set(sequence), Set(at.get()), Set(body));
-            let change = change::Entity::insert(change::ActiveModel { seq, at, body });
+            let mark = Set(mark.to_vec());
+            let change = change::Entity::insert(change::ActiveModel { seq, at, body, mark });
             change.exec_without_returning(&*tx).await.map_err(StoreError::from)?;
             Ok(answer)
         })
@@ -106,13 +112,14 @@ impl Store {
 }
 
 /// Waits for the writer before, keeps out those after, and gives this one its number.
-async fn take_turn(tx: &DatabaseTransaction) -> Result<i64, StoreError> {
+async fn take_turn(tx: &DatabaseTransaction, mark: Mark) -> Result<head::Model, StoreError> {
     head::Entity::update_many()
         .col_expr(head::Column::Seq, Expr::col(head::Column::Seq).add(1))
+        .col_expr(head::Column::Mark, Expr::value(mark.to_vec()))
         .filter(head::Column::Id.eq(columns::HEAD))
         .exec(tx)
         .await?;
-    sequence(tx).await
+    super::head(tx).await
 }
 
 async fn recorded<R: Message + Default>(

@@ -19,7 +19,7 @@ fn graph(pairs: impl IntoIterator<Item = (u8, u8)>, shy: &HashSet<u8>) -> Graph 
     let mut graph = Graph::default();
     for (a, b) in pairs {
         for person in [a, b] {
-            graph.set_consent(&name(person), i64::MAX);
+            graph.set_consent(&name(person), i64::MAX, i64::MAX);
             let may_be_mutual = !shy.contains(&person);
             let settings = Settings { may_be_mutual, ..Settings::default() };
             graph.set_settings(&name(person), settings);

@@ -9,6 +9,7 @@ pub(crate) struct Model {
     pub(crate) seq: i64,
     pub(crate) at: i64,
     pub(crate) body: Vec<u8>,
+    pub(crate) mark: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,5 @@
-//! One row: the sequence number of the last write, and the lock that writers take.
+//! One row: the sequence number and the mark of the last write, and the lock that writers take; how
+//! often the feed of consents has brought a denial.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,6 +9,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: i32,
     pub(crate) seq: i64,
+    pub(crate) mark: Vec<u8>,
+    pub(crate) denials: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -40,6 +40,9 @@ impl MigrationTrait for Migration {
             table.col(big_integer(number)).primary_key(primary.primary());
             manager.create_table(table).await?;
         }
+        // The one by both serves as well.
+        let drop = Index::drop().name("block_blocked").table("block").to_owned();
+        manager.drop_index(drop).await?;
         for (name, table, columns) in INDEXES {
             let mut index = Index::create();
             index.name(name).table(table);

@@ -30,6 +30,10 @@ pub struct SuggestConfig {
     pub blocks: BlockConfig,
     /// Who is suggested and in which order.
     pub ranking: RankingConfig,
+    /// What people say about suggestions.
+    pub feedback: FeedbackConfig,
+    /// Reports and risky accounts.
+    pub spam: SpamConfig,
     /// The graph in memory.
     pub graph: GraphConfig,
     /// How replicas follow each other, and how long answers are remembered.
@@ -56,7 +60,8 @@ pub struct PurposeConfig {
     /// Without it a person is suggested nobody, to nobody, and is nobody's mutual connection.
     /// Default `social.friend_suggestions`.
     pub friend_suggestions: String,
-    /// Without it a person does not count where spam is fought. Default `social.fight_spam`.
+    /// Without it nothing that a person does or says counts for or against an account's risk, and
+    /// their own account has none. Default `social.fight_spam`.
     pub spam: String,
 }
 
@@ -124,6 +129,10 @@ pub struct RankingConfig {
     /// How often more candidates are looked at, each time with one more check of consent, when too
     /// few of those before have agreed. Default 3.
     pub max_rounds: usize,
+    /// How often a person is shown within a day at one replica before others are preferred to
+    /// them. Does not count for people who are in the viewer's contacts. At most 65,535; more is
+    /// never reached. Default 500.
+    pub max_shown_per_day: u32,
 }
 
 impl Default for RankingConfig {
@@ -136,6 +145,59 @@ impl Default for RankingConfig {
             weights: None,
             communities_interval: Span::from_secs(600),
             max_rounds: 3,
+            max_shown_per_day: 500,
+        }
+    }
+}
+
+/// The table `feedback`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeedbackConfig {
+    /// How long somebody is not suggested to a person who is not interested. Longer holds for
+    /// dismissals from then on only. Default 180 days.
+    pub dismissed_for: Span,
+    /// The most people whom one person keeps away so at a time; one more is refused until one of
+    /// them is over. Each is a row in the store and some 100 bytes in memory. Default 10,000.
+    pub max_dismissed_per_person: u64,
+}
+
+impl Default for FeedbackConfig {
+    fn default() -> Self {
+        Self { dismissed_for: Span::from_secs(180 * 86_400), max_dismissed_per_person: 10_000 }
+    }
+}
+
+/// The table `spam`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpamConfig {
+    /// Accounts with a score above this are not suggested. The score for that leaves out whom the
+    /// account uploaded, so it may be lower than the one that `GetSpamRisk` tells. Between 0 and
+    /// 1; 1 suggests everybody. Default 0.8.
+    pub max_risk: f64,
+    /// How long a report is kept and counts. Default 90 days.
+    pub reports_for: Span,
+    /// The most accounts that one person reports within that time; one more is refused until one
+    /// of them is over. Each is a row in the store. Default 1,000.
+    pub max_reports_per_person: u64,
+    /// The most people of each kind who are looked at for one score (those who block or reported
+    /// the account, its contacts, …): the newest, where that is known. Each is asked about in
+    /// the check of consent, which takes 10,000 in one call. Default 1,500.
+    pub max_people: usize,
+    /// How often it is looked whether the risk of accounts is to be computed anew because of what
+    /// other replicas were told; what this one was told is not waited for. Default 10 s.
+    pub review_interval: Span,
+}
+
+impl Default for SpamConfig {
+    fn default() -> Self {
+        Self {
+            max_risk: 0.8,
+            reports_for: Span::from_secs(90 * 86_400),
+            max_reports_per_person: 1_000,
+            max_people: 1_500,
+            review_interval: Span::from_secs(10),
         }
     }
 }
@@ -204,6 +266,9 @@ pub enum ConfigInvalid {
     /// A purpose is not named.
     #[error("purposes.transfer, .friend_suggestions and .spam must not be empty")]
     Purpose,
+    /// A score that no account can be above, or all are.
+    #[error("spam.max_risk must be between 0 and 1")]
+    Risk,
     /// A snapshot that would be of no use.
     #[error("graph.snapshot_interval must be shorter than changes.keep")]
     SnapshotInterval,
@@ -232,7 +297,19 @@ impl SuggestConfig {
             ("ranking.min_mutual_connections", min_mutual_connections),
             ("ranking.max_rounds", max_rounds),
             ("contacts.max_per_sync", self.contacts.max_per_sync),
+            ("spam.max_people", self.spam.max_people),
         ];
+        let bounds = [
+            ("feedback.max_dismissed_per_person", self.feedback.max_dismissed_per_person),
+            ("spam.max_reports_per_person", self.spam.max_reports_per_person),
+            ("ranking.max_shown_per_day", self.ranking.max_shown_per_day.into()),
+        ];
+        if let Some((name, _)) = bounds.iter().find(|(_, bound)| *bound == 0) {
+            return Err(ConfigInvalid::Zero(name));
+        }
+        if !(0.0..=1.0).contains(&self.spam.max_risk) {
+            return Err(ConfigInvalid::Risk);
+        }
         if self.blocks.max_per_person == 0 {
             return Err(ConfigInvalid::Zero("blocks.max_per_person"));
         }

@@ -31,6 +31,18 @@ pub(crate) enum Error {
     /// The stream of consent-svc's changes has ended, or nothing came for too long.
     #[error("the stream of changes has ended")]
     FeedEnded,
+    /// Nobody was given this suggestion id, or it is too long ago, or no longer to be told.
+    #[error("no such suggestion, or not any more; ask for suggestions again")]
+    SuggestionUnknown,
+    /// Somebody else was given this suggestion id.
+    #[error("the suggestion was made to another subject")]
+    SuggestionOfAnother,
+    /// The caller has dismissed as many people as anybody may at a time.
+    #[error("nobody dismisses more than {at_most} people at a time")]
+    TooManyDismissals { at_most: u64, retry_after: Duration },
+    /// The caller has reported as many accounts as anybody may at a time.
+    #[error("nobody reports more than {at_most} accounts at a time")]
+    TooManyReports { at_most: u64, retry_after: Duration },
     /// consent-svc did not answer; the status says so already.
     #[error("consent-svc did not answer")]
     Consent(Box<Status>),
@@ -60,6 +72,14 @@ impl From<Error> for Status {
                 details.add_bad_request_violation("blocked_subject_id", text.clone());
                 status::with_details(Reason::FieldsInvalid, text, details)
             }
+            Error::SuggestionUnknown => status::status(Reason::SuggestionUnknown, text),
+            Error::SuggestionOfAnother => status::status(Reason::NotOwnData, text),
+            Error::TooManyDismissals { retry_after, .. } => {
+                over("feedback.max_dismissed_per_person", text, retry_after)
+            }
+            Error::TooManyReports { retry_after, .. } => {
+                over("spam.max_reports_per_person", text, retry_after)
+            }
             Error::SubjectErased => status::status(Reason::SubjectErased, text),
             Error::ConsentTimeout | Error::FeedEnded => {
                 let text = "consent-svc did not answer; try again";
@@ -69,4 +89,12 @@ impl From<Error> for Status {
             Error::Store(error) => error.into(),
         }
     }
+}
+
+/// As many as there may be at a time; one ends after that.
+fn over(what: &str, text: String, retry_after: Duration) -> Status {
+    let mut details = ErrorDetails::new();
+    details.add_quota_failure_violation(what, text.clone());
+    details.set_retry_info(Some(retry_after));
+    status::with_details(Reason::QuotaExceeded, text, details)
 }

@@ -3,7 +3,8 @@
 //! Not in it: identifiers and contacts, which are kept as keyed digests alone and tell nothing to
 //! anybody, so that only how many there are is told (of contacts as many as were accepted: how many
 //! of them were found would say who is here); and what others say of the person, such as who
-//! blocks them, which is about those others.
+//! blocks them, which is about those others; nor whether the account was found to be a risk, which is
+//! for the platform and computed from the same.
 
 use proto::types::v1::{ExportField, ExportRecord};
 use service_kit::clock::UnixMillis;
@@ -57,7 +58,8 @@ impl Suggest {
     /// Each kind of data has its lines here; what is added to the store adds its own.
     async fn held_records(&self, subject: &Subject) -> Result<Vec<ExportRecord>, Error> {
         let mut records = Vec::new();
-        let Held { standing, keys, contacts, settings, blocks } = self.store.held(subject).await?;
+        let Held { standing, keys, contacts, settings, blocks, dismissals, reports } =
+            self.store.held(subject).await?;
         if let Some(standing) = standing {
             let fields = [
                 ("transfer", until(standing.transfer)),
@@ -85,6 +87,15 @@ impl Suggest {
         }
         for (blocked, at) in blocks {
             records.push(record("suggest.block", Some(at), &[("subject_id", blocked.to_string())]));
+        }
+        for (dismissed, until) in dismissals {
+            let until = prost_types::Timestamp::from(until).to_string();
+            let fields = [("subject_id", dismissed.to_string()), ("until", until)];
+            records.push(record("suggest.dismissal", None, &fields));
+        }
+        for (reported, at) in reports {
+            let fields = [("subject_id", reported.to_string())];
+            records.push(record("suggest.spam_report", Some(at), &fields));
         }
         Ok(records)
     }

@@ -13,7 +13,10 @@ pub mod config;
 mod consents;
 pub mod domain;
 mod error;
+mod explain;
 mod export;
+mod exposure;
+mod feedback;
 mod following;
 pub mod graph;
 mod grpc;
@@ -23,15 +26,18 @@ mod put_connections;
 mod put_identifiers;
 mod seal;
 mod service;
+mod sketch;
+mod spam;
 mod store;
 mod suggest;
+mod suggestion_id;
 mod sync_contacts;
 
 use std::time::Duration;
 
 use proto::suggest::v1::{
     contact_service_server::ContactServiceServer, graph_service_server::GraphServiceServer,
-    suggestion_service_server::SuggestionServiceServer,
+    spam_service_server::SpamServiceServer, suggestion_service_server::SuggestionServiceServer,
 };
 use service_kit::{
     boot::{App, BootError, Service},
@@ -42,7 +48,7 @@ use service_kit::{
 
 use config::SuggestConfig;
 use consents::Consents;
-use grpc::{ContactRpc, GraphRpc, SuggestionRpc};
+use grpc::{ContactRpc, GraphRpc, SpamRpc, SuggestionRpc};
 use live::Live;
 use service::Suggest;
 use store::Store;
@@ -77,10 +83,12 @@ impl Service for SuggestService {
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
+        let spam = SpamServiceServer::new(SpamRpc(suggest.clone()));
         let suggestion = SuggestionServiceServer::new(SuggestionRpc(suggest));
         Ok(App::new()
             .add(graph.max_decoding_message_size(limit))
             .add(contact.max_decoding_message_size(limit))
+            .add(spam.max_decoding_message_size(limit))
             .add(suggestion.max_decoding_message_size(limit)))
     }
 
@@ -96,6 +104,10 @@ fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
     let interval = changes.follow_interval.get();
     ctx.spawn("follow", async move {
         shutdown.run_until_cancelled(follower.live.follow(interval)).await;
+    });
+    let (reviewer, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    ctx.spawn("review", async move {
+        shutdown.run_until_cancelled(reviewer.review()).await;
     });
     let (keeper, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let interval = config.graph.snapshot_interval.get();
@@ -142,6 +154,9 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         match suggest.store.forget_lapsed(now).await {
             Ok(()) => suggest.live.written(),
             Err(error) => tracing::warn!(%error, "cannot forget whose consent has ended"),
+        }
+        if let Err(error) = suggest.forget_feedback(now).await {
+            tracing::warn!(%error, "cannot forget feedback that is over");
         }
         // After what names them was forgotten: that is what they wait for.
         if let Err(error) = suggest.acknowledge_erasures().await {

@@ -18,6 +18,7 @@ use crate::{
             community::{Adjacency, Communities},
         },
     },
+    feedback::Feedback,
     graph::{Graph, Merging, Position, Snapshot, SnapshotError},
     store::{Delta, News, Store},
 };
@@ -41,6 +42,7 @@ pub(crate) struct Live {
 
 struct State {
     graph: Graph,
+    feedback: Feedback,
     position: Position,
     /// Of the graph as it was some time ago, with the same ordinals.
     communities: Option<Arc<Communities>>,
@@ -81,16 +83,18 @@ impl Live {
         read(&state.graph, state.position)
     }
 
-    /// As [`Live::read`], with what a ranking looks at beside the graph, and working space.
+    /// As [`Live::read`], with what people said, what a ranking looks at beside the graph, and
+    /// working space.
     pub(crate) async fn rank<T>(
         &self,
-        read: impl FnOnce(&Graph, Option<&Communities>, &mut Scratch) -> T,
+        read: impl FnOnce(&Graph, &Feedback, Option<&Communities>, &mut Scratch) -> T,
     ) -> Result<T, StoreError> {
         self.catch_up().await?;
         let spare = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = spare().pop().unwrap_or_default();
         let state = self.state();
-        let result = read(&state.graph, state.communities.as_deref(), &mut scratch);
+        let communities = state.communities.as_deref();
+        let result = read(&state.graph, &state.feedback, communities, &mut scratch);
         drop(state);
         spare().push(scratch);
         Ok(result)
@@ -279,7 +283,9 @@ impl State {
     ) -> Result<Self, StoreError> {
         let (builder, position) = store.load(|| open(snapshot)).await?;
         let graph = builder.finish(clock.now().get());
-        Ok(Self { graph, communities: None, numbering: Arc::default(), position })
+        // After the graph: what it is ahead by comes once more, and changes nothing.
+        let feedback = store.feedback().await?;
+        Ok(Self { graph, feedback, communities: None, numbering: Arc::default(), position })
     }
 
     /// Identifiers come before address books: whether an entry is somebody is decided by them.
@@ -300,6 +306,12 @@ impl State {
         }
         for (one, other, blocks) in &delta.blocks {
             graph.set_block(one, other, *blocks);
+        }
+        for (viewer, dismissed, until) in &delta.dismissals {
+            self.feedback.dismiss(viewer, dismissed, *until);
+        }
+        for (account, is_risky) in &delta.risks {
+            self.feedback.set_risky(account, *is_risky);
         }
     }
 
@@ -344,6 +356,7 @@ mod tests {
             let at = once.at;
             let block = |writing: crate::store::Writing| async move {
                 writing.block(ann, bob, at, 1).await?;
+                writing.dismiss(bob, ann, [at, UnixMillis::new(1_000)], 1).await?;
                 Ok(BlockSubjectResponse {})
             };
             store.once("block", &once, block).await.unwrap();
@@ -354,6 +367,7 @@ mod tests {
         };
         store.prune(UnixMillis::new(50), UnixMillis::new(0)).await.unwrap();
         assert!(live.read(blocked).await.unwrap());
+        assert!(live.state().feedback.dismissed_by(bob, 999)("ann"));
         assert_eq!(live.state().position.sequence, 100);
         // And follows again from there.
         let late =

@@ -49,10 +49,12 @@ impl Suggest {
                     return Ok(answer());
                 }
                 writing.block(subject, blocked, once.at, self.max_blocks).await?;
+                writing.review(std::slice::from_ref(blocked)).await?;
                 Ok(answer())
             })
             .await?;
         self.live.written();
+        self.reviews.notify_one();
         Ok(answer)
     }
 

@@ -31,7 +31,10 @@ impl Suggest {
         self.live.read(|_| ()).await?;
         let agreed =
             |pair: &Connection| consents.is_granted(&pair.one) && consents.is_granted(&pair.other);
-        let (agreed, answer) = (&agreed, &answer);
+        let ends = connections.iter().filter(|pair| agreed(pair));
+        let ends = ends.filter_map(|pair| Some((pair, pair.at?)));
+        let bursts = self.bursts(ends.flat_map(|(pair, at)| [(&pair.one, at), (&pair.other, at)]));
+        let (agreed, answer, bursts) = (&agreed, &answer, &bursts);
         let answer = self
             .store
             .once("put connections", once, |writing| async move {
@@ -49,10 +52,14 @@ impl Suggest {
                     }
                 }
                 writing.connect(&stored).await?;
+                writing.review(bursts).await?;
                 Ok(answer(&awaiting))
             })
             .await?;
         self.live.written();
+        if !bursts.is_empty() {
+            self.reviews.notify_one();
+        }
         Ok(answer)
     }
 

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use identifiers::MatchKeySecret;
 use service_kit::{clock::Clock, grpc::PageTokens};
+use tokio::sync::Notify;
 
 use crate::{
-    config::{PurposeConfig, SuggestConfig},
+    config::{FeedbackConfig, PurposeConfig, SpamConfig, SuggestConfig},
     consents::Consents,
     domain::ranking::Tuning,
+    exposure::Exposure,
     following::Following,
     live::Live,
     seal::Seal,
+    spam::NewConnections,
     store::Store,
+    suggestion_id::SuggestionIds,
 };
 
 /// The service's parts. Cheap to clone.
@@ -28,11 +32,18 @@ pub(crate) struct Parts {
     pub(crate) secret: MatchKeySecret,
     pub(crate) seal: Seal,
     pub(crate) page_tokens: PageTokens,
+    pub(crate) suggestion_ids: SuggestionIds,
     pub(crate) purposes: PurposeConfig,
     pub(crate) tuning: Tuning,
     pub(crate) max_rounds: usize,
     pub(crate) max_contacts: usize,
     pub(crate) max_blocks: u64,
+    pub(crate) feedback: FeedbackConfig,
+    pub(crate) spam: SpamConfig,
+    pub(crate) exposure: Exposure,
+    pub(crate) new_connections: NewConnections,
+    /// Told when the risk of an account is to be computed.
+    pub(crate) reviews: Notify,
 }
 
 impl std::ops::Deref for Suggest {
@@ -52,20 +63,27 @@ impl Suggest {
         consents: Consents,
         config: &SuggestConfig,
     ) -> Result<Self, crate::config::ConfigInvalid> {
+        let secret = config.match_keys.secret.expose().as_bytes();
         Ok(Self(Arc::new(Parts {
+            exposure: Exposure::new(clock.clone(), config.ranking.max_shown_per_day),
             clock,
             store,
             live,
             consents,
             following: Following::default(),
             secret: config.match_key_secret()?,
-            seal: Seal::new(config.match_keys.secret.expose().as_bytes()),
-            page_tokens: PageTokens::new(config.match_keys.secret.expose().as_bytes()),
+            seal: Seal::new(secret),
+            page_tokens: PageTokens::new(secret),
+            suggestion_ids: SuggestionIds::new(secret, &config.purposes),
             purposes: config.purposes.clone(),
             tuning: config.tuning()?,
             max_rounds: config.ranking.max_rounds,
             max_contacts: config.contacts.max_per_sync,
             max_blocks: config.blocks.max_per_person,
+            feedback: config.feedback.clone(),
+            spam: config.spam.clone(),
+            new_connections: NewConnections::new(),
+            reviews: Notify::new(),
         })))
     }
 }

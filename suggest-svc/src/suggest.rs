@@ -1,5 +1,7 @@
 //! Whom a person may know, everybody involved having agreed, asked at that moment.
 
+use std::collections::HashSet;
+
 use crate::{
     consents::Answers,
     domain::{
@@ -8,6 +10,7 @@ use crate::{
         ranking::{self, Beside},
     },
     error::Error,
+    graph::Ordinal,
     service::Suggest,
 };
 
@@ -27,26 +30,49 @@ impl Suggest {
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
         let at_most = Listing::prospects_for(limit, self.max_rounds);
-        let ranked = self.live.rank(|graph, communities, scratch| {
-            let viewer = graph.ordinal(viewer)?;
-            // Nothing caps how often somebody is shown yet.
-            let beside = Beside { communities, ..Beside::default() };
-            Some(ranking::prospects(graph, viewer, &self.tuning, beside, scratch, at_most))
+        let now = self.clock.now().get();
+        let ranked = self.live.rank(|graph, feedback, communities, scratch| {
+            let person = graph.ordinal(viewer)?;
+            let dismissed = feedback.dismissed_by(viewer, now);
+            let is_hidden = |person: Ordinal| dismissed(graph.subject(person));
+            let shown_too_often = |person: Ordinal| self.exposure.is_capped(graph.subject(person));
+            let (is_hidden, shown_too_often): (&dyn Fn(_) -> _, &dyn Fn(_) -> _) =
+                (&is_hidden, &shown_too_often);
+            let beside = Beside { communities, is_hidden, shown_too_often };
+            let prospects =
+                ranking::prospects(graph, person, &self.tuning, beside, scratch, at_most);
+            let subjects = prospects.best.iter().map(|one| &one.subject);
+            let risky = subjects.filter(|subject| feedback.is_risky(subject)).cloned();
+            let risky: HashSet<Subject> = risky.collect();
+            Some((prospects, risky))
         });
-        let Some(prospects) = ranked.await? else { return Ok(Vec::new()) };
+        let Some((prospects, risky)) = ranked.await? else { return Ok(Vec::new()) };
         if prospects.best.is_empty() {
             return Ok(Vec::new());
         }
         let mut listing = Listing::new(&prospects, &self.tuning, limit);
+        // By this it is decided whose showings count.
+        let alone = prospects.without_contacts();
+        let mut counted = Listing::new(&alone, &self.tuning, limit);
         loop {
-            let answers = self.agreed(viewer, listing.people()).await?;
+            let people = listing.people();
+            let suspects = people.iter().copied().filter(|one| risky.contains(*one)).collect();
+            // Used against them only while they agree to that.
+            let (answers, risky) =
+                futures::try_join!(self.agreed(viewer, people), self.agreed_to_spam(suspects))?;
             if !answers.is_granted(viewer) {
                 return Ok(Vec::new());
             }
-            if listing.settle(|subject| answers.is_granted(subject)) {
-                return Ok(listing.finish());
+            let granted = |subject: &Subject| answers.is_granted(subject);
+            let fits = |subject: &Subject| !risky.is_granted(subject);
+            counted.settle(granted, fits);
+            if listing.settle(granted, fits) {
+                break;
             }
         }
+        let counted = counted.finish();
+        self.exposure.shown(viewer, counted.iter().map(|one| &one.subject));
+        Ok(listing.finish())
     }
 
     /// Who of all these has agreed: one strict check.

@@ -112,12 +112,16 @@ impl<'l> Listing<'l> {
         self.round().iter().map(|one| &one.subject).chain(between).collect()
     }
 
-    /// Takes in who of them has agreed. Whether the list is complete.
-    pub fn settle(&mut self, granted: impl Fn(&Subject) -> bool) -> bool {
+    /// Takes in who of them has agreed, and who `fits` into a list. Whether the list is complete.
+    pub fn settle(
+        &mut self,
+        granted: impl Fn(&Subject) -> bool,
+        fits: impl Fn(&Subject) -> bool,
+    ) -> bool {
         let agreed: Vec<bool> =
             self.prospects.people.iter().map(|one| granted(&one.subject)).collect();
         for one in self.round() {
-            if granted(&one.subject) {
+            if granted(&one.subject) && fits(&one.subject) {
                 self.listed.extend(settle(one, self.prospects, &agreed, self.tuning));
             }
         }

@@ -6,6 +6,7 @@ pub mod identifiers;
 pub mod listing;
 pub mod ranking;
 pub mod settings;
+pub mod spam;
 pub mod standing;
 pub mod subject;
 

@@ -90,13 +90,15 @@ impl Default for Tuning {
 pub struct Beside<'b> {
     /// Who is popular among whom, once that was computed for this graph.
     pub communities: Option<&'b Communities>,
+    /// Whether somebody is not to be suggested to the viewer.
+    pub is_hidden: &'b dyn Fn(Ordinal) -> bool,
     /// Whether somebody was shown so often that they are shown later now.
     pub shown_too_often: &'b dyn Fn(Ordinal) -> bool,
 }
 
 impl Default for Beside<'_> {
     fn default() -> Self {
-        Self { communities: None, shown_too_often: &|_| false }
+        Self { communities: None, is_hidden: &|_| false, shown_too_often: &|_| false }
     }
 }
 
@@ -142,6 +144,18 @@ pub struct Prospects {
 }
 
 impl Prospects {
+    /// The same as if the viewer had nobody's number and nobody had been shown too often: whom the
+    /// viewer uploaded moves people up and down a list, and how often somebody was shown would tell
+    /// others about it.
+    #[must_use]
+    pub fn without_contacts(&self) -> Self {
+        let mut alone = self.clone();
+        for one in &mut alone.best {
+            (one.contact, one.shown_too_often) = (None, false);
+        }
+        alone
+    }
+
     /// What is known of one of them if everybody has agreed; of the first tier only.
     pub fn evidence(&self, of: &Prospect) -> Option<Evidence> {
         (of.rank.tier == Tier::Known).then(|| Evidence {
@@ -247,6 +261,13 @@ impl Ranking<'_> {
         person != self.viewer
             && !self.graph.connected(self.viewer, person)
             && !self.graph.blocked(self.viewer, person)
+            && !(self.beside.is_hidden)(person)
+    }
+
+    /// Those whose number the viewer has are whom the viewer looks for, however often others saw
+    /// them.
+    fn is_shown_too_often(&self, person: Ordinal, contact: Option<Contact>) -> bool {
+        contact.is_none() && (self.beside.shown_too_often)(person)
     }
 
     fn between(&self, scratch: &Scratch) -> Vec<Between> {
@@ -271,7 +292,7 @@ impl Ranking<'_> {
             degree: self.graph.degree(of.person),
             mutuals,
             paths: Vec::new(),
-            shown_too_often: (self.beside.shown_too_often)(of.person),
+            shown_too_often: self.is_shown_too_often(of.person, of.contact),
             rank: of.rank,
         }
     }

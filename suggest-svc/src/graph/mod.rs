@@ -26,6 +26,7 @@ mod entry;
 mod keys;
 mod names;
 mod neighbours;
+mod signals;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use entry::{EDGE, HELD, HOLDS, flags, person};
 use keys::Keys;
 use names::Names;
 pub use neighbours::Neighbours;
+pub use signals::Sample;
 pub use snapshot::{Mark, Merged, Merging, Position, Snapshot, SnapshotError};
 
 /// A person's number within this process. Says nothing outside it.

@@ -6,7 +6,8 @@ use proto::{
     errors::v1::Reason as ErrorReason,
     status,
     suggest::v1::{
-        ContactSettings, Discoverability as Discoverable, MutualCount, SuggestionReason,
+        ContactSettings, Discoverability as Discoverable, MutualCount,
+        SpamReason as SpamReasonMessage, SuggestionReason,
     },
     types::v1::{Identifier, IdentifierKind, Rejection, RejectionReason, identifier::Value},
 };
@@ -16,6 +17,7 @@ use crate::domain::{
     Discoverability, Settings, Subject,
     identifiers::{Given, Refusal, match_keys},
     listing::{MutualRange, Reason},
+    spam::SpamReason,
 };
 
 /// The region of numbers without a country code; nothing when none was given.
@@ -107,6 +109,16 @@ pub(super) fn reason(reason: Reason) -> SuggestionReason {
         Reason::InYourContacts => SuggestionReason::InYourContacts,
         Reason::WiderCircle => SuggestionReason::WiderCircle,
         Reason::PopularNearYou => SuggestionReason::PopularNearYou,
+    }
+}
+
+pub(super) fn spam_reason(reason: SpamReason) -> SpamReasonMessage {
+    match reason {
+        SpamReason::OneSidedContacts => SpamReasonMessage::OneSidedContacts,
+        SpamReason::LowReciprocity => SpamReasonMessage::LowReciprocity,
+        SpamReason::Blocked => SpamReasonMessage::Blocked,
+        SpamReason::Reported => SpamReasonMessage::Reported,
+        SpamReason::Burst => SpamReasonMessage::Burst,
     }
 }
 

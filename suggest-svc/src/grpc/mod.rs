@@ -3,6 +3,7 @@
 mod contact;
 mod convert;
 mod graph;
+mod spam;
 mod staged;
 mod suggestion;
 
@@ -13,6 +14,7 @@ use tonic::{Request, Status, Streaming, codegen::BoxStream};
 
 pub(crate) use contact::ContactRpc;
 pub(crate) use graph::GraphRpc;
+pub(crate) use spam::SpamRpc;
 pub(crate) use suggestion::SuggestionRpc;
 
 use crate::{domain::Subject, service::Suggest, store::Once};

@@ -1,7 +1,8 @@
 //! `SuggestionService`.
 
 use proto::suggest::v1::{
-    BlockSubjectRequest, BlockSubjectResponse, ListBlockedRequest, ListBlockedResponse,
+    BlockSubjectRequest, BlockSubjectResponse, DismissSuggestionRequest, DismissSuggestionResponse,
+    ExplainSuggestionRequest, ExplainSuggestionResponse, ListBlockedRequest, ListBlockedResponse,
     ListSuggestionsRequest, ListSuggestionsResponse, Suggestion, UnblockSubjectRequest,
     UnblockSubjectResponse, suggestion_service_server::SuggestionService,
 };
@@ -12,6 +13,7 @@ use super::{convert, once, own_subject};
 use crate::{
     domain::{Subject, listing::Listed},
     service::Suggest,
+    suggestion_id::Suggested,
 };
 
 const SUGGESTIONS: (u32, u32) = (10, 50);
@@ -30,8 +32,37 @@ impl SuggestionService for SuggestionRpc {
         bad.finish()?;
         let viewer = own_subject(&caller)?;
         let listed = self.0.suggestions(&viewer, size(message.limit, SUGGESTIONS)).await?;
-        let suggestions = listed.iter().map(suggestion).collect();
-        Ok(Response::new(ListSuggestionsResponse { suggestions }))
+        let today = self.0.today();
+        let suggestions = listed.iter().map(|one| suggestion(&self.0, &viewer, one, today));
+        Ok(Response::new(ListSuggestionsResponse { suggestions: suggestions.collect() }))
+    }
+
+    async fn explain_suggestion(
+        &self,
+        request: Request<ExplainSuggestionRequest>,
+    ) -> Result<Response<ExplainSuggestionResponse>, Status> {
+        let (caller, message, bad) = open(request)?;
+        bad.finish()?;
+        let viewer = own_subject(&caller)?;
+        let explanation = self.0.explain(&viewer, &message.suggestion_id).await?;
+        Ok(Response::new(ExplainSuggestionResponse {
+            reason: convert::reason(explanation.reason).into(),
+            text: explanation.text.to_owned(),
+            purpose_ids: explanation.purposes.into(),
+        }))
+    }
+
+    async fn dismiss_suggestion(
+        &self,
+        request: Request<DismissSuggestionRequest>,
+    ) -> Result<Response<DismissSuggestionResponse>, Status> {
+        let (caller, message, bad) = open(request)?;
+        bad.finish()?;
+        let viewer = own_subject(&caller)?;
+        let once = once(&self.0, &caller, &message.request_id, request_digest(&message));
+        let answer = || DismissSuggestionResponse {};
+        let dismissed = self.0.dismiss(&once, &viewer, &message.suggestion_id, answer).await?;
+        Ok(Response::new(dismissed))
     }
 
     async fn block_subject(
@@ -96,14 +127,15 @@ fn size(asked: u32, (default, most): (u32, u32)) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
-fn suggestion(listed: &Listed) -> Suggestion {
+fn suggestion(suggest: &Suggest, viewer: &Subject, listed: &Listed, today: u32) -> Suggestion {
+    let subject = listed.subject.clone();
+    let suggested = Suggested { subject, reason: listed.reason, day: today };
     Suggestion {
         subject_id: listed.subject.to_string(),
         reason: convert::reason(listed.reason).into(),
         mutual_connections: convert::mutual_count(listed.mutuals).into(),
         // Naming takes a consent of its own, which is not asked for yet.
         named_connections: Vec::new(),
-        // Nothing takes one yet.
-        suggestion_id: String::new(),
+        suggestion_id: suggest.suggestion_ids.seal(viewer, &suggested),
     }
 }

@@ -22,6 +22,10 @@ pub(crate) struct Change {
     connections: Vec<(String, String, bool)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blocks: Vec<(String, String, bool)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dismissals: Vec<(String, String, i64)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    risks: Vec<(String, bool)>,
 }
 
 impl Change {
@@ -58,6 +62,15 @@ impl Change {
         self.blocks.push((one.to_string(), other.to_string(), is_there));
     }
 
+    /// Until when; `i64::MIN`: no longer.
+    pub(super) fn dismissal(&mut self, one: &Subject, other: &Subject, until: i64) {
+        self.dismissals.push((one.to_string(), other.to_string(), until));
+    }
+
+    pub(super) fn risk(&mut self, account: &Subject, is_risky: bool) {
+        self.risks.push((account.to_string(), is_risky));
+    }
+
     pub(super) fn append(&mut self, mut later: Self) {
         self.people.append(&mut later.people);
         self.identifiers.append(&mut later.identifiers);
@@ -65,6 +78,8 @@ impl Change {
         self.settings.append(&mut later.settings);
         self.connections.append(&mut later.connections);
         self.blocks.append(&mut later.blocks);
+        self.dismissals.append(&mut later.dismissals);
+        self.risks.append(&mut later.risks);
     }
 
     pub(super) fn into_parts(self) -> Parts {
@@ -80,6 +95,8 @@ impl Change {
             settings: distinct(self.settings),
             connections: pairs(self.connections),
             blocks: pairs(self.blocks),
+            dismissals: pairs(self.dismissals),
+            risks: self.risks.into_iter().map(|(account, is)| (account.into(), is)).collect(),
         }
     }
 }
@@ -92,8 +109,10 @@ pub(super) struct Parts {
     pub(super) settings: Vec<String>,
     pub(super) connections: Vec<(Subject, Subject, bool)>,
     pub(super) blocks: Vec<(Subject, Subject, bool)>,
+    pub(super) dismissals: Vec<(Subject, Subject, i64)>,
+    pub(super) risks: Vec<(Subject, bool)>,
 }
 
-fn pairs(pairs: Vec<(String, String, bool)>) -> Vec<(Subject, Subject, bool)> {
+fn pairs<T>(pairs: Vec<(String, String, T)>) -> Vec<(Subject, Subject, T)> {
     pairs.into_iter().map(|(one, other, is)| (one.into(), other.into(), is)).collect()
 }

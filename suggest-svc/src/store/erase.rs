@@ -79,6 +79,7 @@ impl Writing {
         for chunk in subjects.chunks(ROWS) {
             self.forget_settings(chunk).await?;
             self.forget_blocks(chunk).await?;
+            self.forget_feedback(chunk).await?;
         }
         Ok(())
     }
@@ -129,6 +130,7 @@ impl Writing {
                 .filter(person::Column::Subject.is_in(named()))
                 .exec(&*self.tx)
                 .await?;
+            self.forget_risk(chunk).await?;
             self.note(|change| {
                 for subject in chunk {
                     change.person(subject);

@@ -5,7 +5,10 @@ use service_kit::{clock::UnixMillis, store::StoreError};
 
 use super::{
     Store, columns,
-    entity::{address_book, block, connection, contact_settings, identifier, person},
+    entity::{
+        address_book, block, connection, contact_settings, dismissal, identifier, person,
+        spam_report,
+    },
 };
 use crate::domain::{Settings, Standing, Subject, address_book::ENTRY_BYTES};
 
@@ -22,6 +25,10 @@ pub(crate) struct Held {
     pub(crate) settings: Option<Settings>,
     /// Whom they block, and since when.
     pub(crate) blocks: Vec<(Subject, UnixMillis)>,
+    /// Who is not to be suggested to them, and until when.
+    pub(crate) dismissals: Vec<(Subject, UnixMillis)>,
+    /// Whom they reported, and when.
+    pub(crate) reports: Vec<(Subject, UnixMillis)>,
 }
 
 impl Store {
@@ -34,15 +41,23 @@ impl Store {
         let settings = contact_settings::Entity::find_by_id(id).one(&self.db).await?;
         let blocks = block::Entity::find().filter(block::Column::Subject.eq(id));
         let blocks = blocks.order_by_asc(block::Column::Blocked).all(&self.db).await?;
+        let dismissals = dismissal::Entity::find().filter(dismissal::Column::Subject.eq(id));
+        let dismissals =
+            dismissals.order_by_asc(dismissal::Column::Dismissed).all(&self.db).await?;
+        let reports = spam_report::Entity::find().filter(spam_report::Column::Subject.eq(id));
+        let reports = reports.order_by_asc(spam_report::Column::Reported).all(&self.db).await?;
+        let dated = |(subject, at): (String, i64)| (subject.into(), UnixMillis::new(at));
         Ok(Held {
             standing: person.map(|row| columns::standing(&row)),
             keys: keys.count(&self.db).await?,
             contacts: book.map(|row| row.entries.len() / ENTRY_BYTES),
             settings: settings.map(|row| columns::settings(&row)).transpose()?,
-            blocks: blocks
+            blocks: blocks.into_iter().map(|row| dated((row.blocked, row.at))).collect(),
+            dismissals: dismissals
                 .into_iter()
-                .map(|row| (row.blocked.into(), UnixMillis::new(row.at)))
+                .map(|row| dated((row.dismissed, row.until)))
                 .collect(),
+            reports: reports.into_iter().map(|row| dated((row.reported, row.at))).collect(),
         })
     }
 

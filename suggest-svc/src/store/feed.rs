@@ -18,7 +18,7 @@ use super::{
     writing::Writing,
 };
 use crate::{
-    consents::{Answers, Said},
+    consents::{Answers, NOT_AT_ALL, Said},
     domain::Subject,
     error::Error,
 };
@@ -31,6 +31,10 @@ const STAGES: &[(&str, &str)] = &[
     ("contact_settings", "subject"),
     ("block", "subject"),
     ("block", "blocked"),
+    ("dismissal", "subject"),
+    ("dismissal", "dismissed"),
+    ("spam_report", "subject"),
+    ("spam_report", "reported"),
 ];
 
 /// Where the replicas are together.
@@ -260,6 +264,9 @@ impl Writing {
                 change.person(&row.subject.as_str().into());
             }
         });
+        let unwatched = changed.iter().filter(|row| row.spam_until == Some(NOT_AT_ALL));
+        let unwatched: Vec<Subject> = unwatched.map(|row| row.subject.as_str().into()).collect();
+        self.forget_risk(&unwatched).await?;
         self.forget_for_good(&heard.erased, now).await
     }
 }

@@ -45,6 +45,9 @@ pub(crate) struct Delta {
     pub(crate) books: Vec<(Subject, i64, Vec<MatchKey>)>,
     pub(crate) connections: Vec<(Subject, Subject, bool)>,
     pub(crate) blocks: Vec<(Subject, Subject, bool)>,
+    /// Until when; `i64::MIN`: no longer.
+    pub(crate) dismissals: Vec<(Subject, Subject, i64)>,
+    pub(crate) risks: Vec<(Subject, bool)>,
 }
 
 impl Store {
@@ -91,6 +94,8 @@ async fn delta(
         books: books(tx, parts.books).await?,
         connections: parts.connections,
         blocks: parts.blocks,
+        dismissals: parts.dismissals,
+        risks: parts.risks,
     })
 }
 

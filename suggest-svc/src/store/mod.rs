@@ -12,11 +12,13 @@ mod erase;
 mod erasures;
 mod export;
 mod feed;
+mod feedback;
 mod follow;
 mod load;
 mod migration;
 mod people;
 mod personal;
+mod spam;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -38,6 +40,7 @@ use migration::Migrator;
 pub(crate) use export::Held;
 pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
+pub(crate) use spam::{Complaints, Review};
 pub(crate) use writing::{Once, Writing};
 
 /// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the

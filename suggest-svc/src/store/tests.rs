@@ -182,6 +182,99 @@ async fn what_changes_nothing_tells_replicas_nothing(store: Store) {
     assert!(graph(&store).await.len() == 2);
 }
 
+async fn dismissals_that_are_over_are_forgotten_and_replicas_are_told(store: Store) {
+    let [ann, bob, cec] = ["ann", "bob", "cec"].map(who);
+    let dismiss = |writing: Writing| {
+        let (ann, bob, cec) = (ann.clone(), bob.clone(), cec.clone());
+        async move {
+            writing.dismiss(&ann, &bob, [AT(1), AT(10)], 5).await?;
+            writing.dismiss(&ann, &cec, [AT(1), AT(20)], 5).await
+        }
+    };
+    store.write("dismiss", AT(1), dismiss).await.unwrap();
+    let before = store.head().await.unwrap();
+    store.forget_dismissals(AT(9)).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), before, "nothing to forget is no write");
+    store.forget_dismissals(AT(10)).await.unwrap();
+    let News::Some(delta) = store.news(before).await.unwrap() else { panic!("no news") };
+    assert_eq!(delta.dismissals, [(ann.clone(), bob.clone(), i64::MIN)]);
+    let feedback = store.feedback().await.unwrap();
+    let is_dismissed = feedback.dismissed_by(&ann, 0);
+    assert!(is_dismissed("cec") && !is_dismissed("bob"));
+}
+
+/// bob says something of everybody, and everybody of bob; and the others of each other.
+async fn an_erasure_takes_what_was_said_by_and_about_a_person_and_nothing_else(store: Store) {
+    people(&store).await;
+    let [ann, bob, cec] = &["ann", "bob", "cec"].map(who);
+    let say = |writing: Writing| async move {
+        for (one, other) in [(ann, bob), (bob, ann), (bob, cec), (cec, bob), (ann, cec)] {
+            writing.dismiss(one, other, [AT(1), AT(90)], 5).await?;
+            writing.report(one, other, [AT(0), AT(1)], 5).await?;
+        }
+        Ok(())
+    };
+    store.write("say", AT(1), say).await.unwrap();
+    let reviews = store.reviews(AT(0), 10).await.unwrap();
+    assert_eq!(reviews.len(), 3);
+    let risky: Vec<_> = reviews.into_iter().map(|review| (review, true)).collect();
+    store.reviewed(&risky, AT(2)).await.unwrap();
+    // cec is not here: nothing is stored of that.
+    assert!(!store.feedback().await.unwrap().is_risky(cec));
+    let before = store.head().await.unwrap();
+    let forget = |writing: Writing| async move {
+        Ok(writing.forget_feedback(std::slice::from_ref(bob)).await?)
+    };
+    store.write("forget", AT(3), forget).await.unwrap();
+    let News::Some(mut delta) = store.news(before).await.unwrap() else { panic!("no news") };
+    delta.dismissals.sort();
+    let gone = [(ann, bob), (bob, ann), (bob, cec), (cec, bob)];
+    let gone = gone.map(|(one, other)| (one.clone(), other.clone(), i64::MIN));
+    assert_eq!(delta.dismissals, gone);
+    assert_eq!(delta.risks, [(bob.clone(), false)]);
+    let feedback = store.feedback().await.unwrap();
+    assert!(feedback.dismissed_by(ann, 0)("cec") && !feedback.dismissed_by(ann, 0)("bob"));
+    assert!(!feedback.dismissed_by(bob, 0)("ann") && !feedback.dismissed_by(cec, 0)("bob"));
+    assert!(feedback.is_risky(ann) && !feedback.is_risky(bob));
+    for (account, reporters) in [(ann, vec![]), (bob, vec![]), (cec, vec![ann.clone()])] {
+        let said = store.complaints(account, [AT(0), AT(0)], 10).await.unwrap();
+        assert_eq!(said.reporters, reporters, "{account}");
+    }
+}
+
+async fn what_is_asked_for_during_a_review_is_reviewed_again(store: Store) {
+    people(&store).await;
+    let ask = |writing: Writing| async move { Ok(writing.review(&[who("ann")]).await?) };
+    store.write("ask", AT(1), ask).await.unwrap();
+    let reviews = store.reviews(AT(0), 10).await.unwrap();
+    store.write("ask", AT(1), ask).await.unwrap();
+    let results: Vec<_> = reviews.into_iter().map(|review| (review, true)).collect();
+    store.reviewed(&results, AT(2)).await.unwrap();
+    let again = store.reviews(AT(0), 10).await.unwrap();
+    assert_eq!(again.len(), 1);
+    store.reviewed(&[(again[0].clone(), true)], AT(2)).await.unwrap();
+    assert!(store.reviews(AT(2), 10).await.unwrap().is_empty());
+    // Those who are a risk come up again by themselves, until they no longer are.
+    let old = store.reviews(AT(3), 10).await.unwrap();
+    assert_eq!(old.len(), 1);
+    store.reviewed(&[(old[0].clone(), false)], AT(3)).await.unwrap();
+    assert!(store.reviews(AT(99), 10).await.unwrap().is_empty());
+    assert!(!store.feedback().await.unwrap().is_risky(&who("ann")));
+}
+
+async fn who_leaves_is_no_longer_known_for_a_risk(store: Store) {
+    people(&store).await;
+    let ask = |writing: Writing| async move { Ok(writing.review(&[who("ann")]).await?) };
+    store.write("ask", AT(1), ask).await.unwrap();
+    let reviews = store.reviews(AT(0), 10).await.unwrap();
+    store.reviewed(&[(reviews[0].clone(), true)], AT(2)).await.unwrap();
+    let before = store.head().await.unwrap();
+    store.forget_lapsed(AT(100)).await.unwrap();
+    let News::Some(delta) = store.news(before).await.unwrap() else { panic!("no news") };
+    assert_eq!(delta.risks, [(who("ann"), false)]);
+    assert!(!store.feedback().await.unwrap().is_risky(&who("ann")));
+}
+
 async fn a_change_that_is_missing_between_others_is_not_skipped(store: Store) {
     for n in 1..=5 {
         block(&store, &format!("p{n}"), n, true).await;
@@ -210,6 +303,10 @@ on_both_databases! {
     a_new_consent_starts_from_nothing_also_before_the_sweep,
     an_older_answer_is_not_in_force_against_a_newer_one,
     what_changes_nothing_tells_replicas_nothing,
+    dismissals_that_are_over_are_forgotten_and_replicas_are_told,
+    an_erasure_takes_what_was_said_by_and_about_a_person_and_nothing_else,
+    what_is_asked_for_during_a_review_is_reviewed_again,
+    who_leaves_is_no_longer_known_for_a_risk,
     a_change_that_is_missing_between_others_is_not_skipped,
     pruning_leaves_no_holes_though_clocks_differ,
 }

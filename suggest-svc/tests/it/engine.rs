@@ -124,7 +124,7 @@ impl Engine {
         let (beside, limit) = (Beside::default(), self.names.len());
         let prospects = ranking::prospects(graph, person, tuning, beside, &mut self.scratch, limit);
         let mut listing = Listing::new(&prospects, tuning, limit);
-        while !listing.settle(granted) {}
+        while !listing.settle(granted, |_| true) {}
         listing.finish()
     }
 

@@ -13,7 +13,8 @@ use proto::{
     status,
     suggest::v1::{
         contact_service_client::ContactServiceClient, graph_service_client::GraphServiceClient,
-        suggestion_service_client::SuggestionServiceClient, *,
+        spam_service_client::SpamServiceClient, suggestion_service_client::SuggestionServiceClient,
+        *,
     },
     types::v1::{ExportRecord, Identifier, IdentifierKind, identifier::Value},
 };
@@ -37,6 +38,7 @@ use crate::consent::Grants;
 
 pub(crate) const TRANSFER: &str = "messenger.share_phone";
 pub(crate) const USE: &str = "social.friend_suggestions";
+pub(crate) const SPAM: &str = "social.fight_spam";
 
 /// 2026-03-01T00:00:00Z.
 pub(crate) const START: UnixMillis = UnixMillis::new(1_772_323_200_000);
@@ -94,6 +96,8 @@ impl World {
         service.match_keys.secret = Secret::new("a secret of thirty-two bytes, or more");
         service.contacts.max_per_sync = 50;
         service.blocks.max_per_person = 6;
+        service.feedback.max_dismissed_per_person = 3;
+        service.spam.max_reports_per_person = 3;
         configure(&mut service);
         SuggestService::migrate(&service).await.unwrap();
         let server = ServerConfig::loopback();
@@ -242,6 +246,12 @@ impl World {
         records
     }
 
+    /// The same with another configuration.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut SuggestConfig)) {
+        change(&mut self.config.service);
+        self.restart().await;
+    }
+
     /// The digests of requests, as whoever stole the store has them.
     pub(crate) async fn stolen_digests(&self) -> Vec<Vec<u8>> {
         let db = self.store().await;
@@ -286,6 +296,7 @@ impl World {
         for person in people {
             self.grants.grant(TRANSFER, person);
             self.grants.grant(USE, person);
+            self.grants.grant(SPAM, person);
         }
     }
 
@@ -322,6 +333,13 @@ impl World {
         let message =
             PutConnectionsRequest { request_id: self.new_id(), connections: connections(pairs) };
         self.put_connections(message).await
+    }
+
+    /// How likely an account is a spammer's, as the platform is told.
+    pub(crate) async fn risk(&self, account: &str) -> GetSpamRiskResponse {
+        let request = self.app(GetSpamRiskRequest { subject_id: account.to_owned() });
+        let mut client = SpamServiceClient::new(self.replicas[0].channel.clone());
+        client.get_spam_risk(request).await.unwrap().into_inner()
     }
 
     pub(crate) async fn put_connections(
@@ -364,6 +382,34 @@ impl User<'_> {
 
     pub(crate) fn suggestions(&self) -> SuggestionServiceClient<Channel> {
         SuggestionServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn spam(&self) -> SpamServiceClient<Channel> {
+        SpamServiceClient::new(self.channel.clone())
+    }
+
+    /// The id of the suggestion of somebody.
+    pub(crate) async fn id_of(&self, person: &str) -> String {
+        let mut suggestions = self.answer(50).await.suggestions.into_iter();
+        suggestions.find(|one| one.subject_id == person).unwrap().suggestion_id
+    }
+
+    pub(crate) async fn explains(&self, id: &str) -> Result<ExplainSuggestionResponse, Status> {
+        let request = self.request(ExplainSuggestionRequest { suggestion_id: id.to_owned() });
+        Ok(self.suggestions().explain_suggestion(request).await?.into_inner())
+    }
+
+    pub(crate) async fn dismisses(&self, id: &str) -> Result<DismissSuggestionResponse, Status> {
+        let request_id = self.world.new_id();
+        let message = DismissSuggestionRequest { request_id, suggestion_id: id.to_owned() };
+        let answer = self.suggestions().dismiss_suggestion(self.request(message)).await;
+        Ok(answer?.into_inner())
+    }
+
+    pub(crate) async fn reports(&self, account: &str) -> Result<ReportSpamResponse, Status> {
+        let request_id = self.world.new_id();
+        let message = ReportSpamRequest { request_id, reported_subject_id: account.to_owned() };
+        Ok(self.spam().report_spam(self.request(message)).await?.into_inner())
     }
 
     /// What the caller is shown, byte for byte.

@@ -108,7 +108,7 @@ impl Ranking<'_> {
             degree: self.graph.degree(person),
             viewer_degree: self.graph.degree(self.viewer),
         };
-        let shown_too_often = (self.beside.shown_too_often)(person);
+        let shown_too_often = self.is_shown_too_often(person, contact);
         let score = self.tuning.score(contact, &evidence);
         let score = self.tuning.discounted(score, shown_too_often);
         Candidate { person, contact, rank: Rank { tier: Tier::Known, score } }

@@ -3,6 +3,7 @@
 mod m0001_graph;
 mod m0002_lapsed;
 mod m0004_feed;
+mod m0005_feedback;
 mod m0006_marks;
 
 use sea_orm_migration::prelude::*;
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_graph::Migration),
             Box::new(m0002_lapsed::Migration),
             Box::new(m0004_feed::Migration),
+            Box::new(m0005_feedback::Migration),
             Box::new(m0006_marks::Migration),
         ]
     }

@@ -269,11 +269,11 @@ impl<'a> Story<'a> {
         let shown = self.ask("SuggestionService/ListSuggestions", &self.ann, json!({})).await;
         let shown = &shown["suggestions"][0];
         assert_eq!(shown["subjectId"], "bob", "{shown}");
-        let id = shown["suggestionId"].as_str().filter(|id| !id.is_empty()).unwrap_or("unbuilt");
-        for method in ["ExplainSuggestion", "DismissSuggestion"] {
-            let which = json!({"suggestion_id": id});
-            self.ask(&format!("SuggestionService/{method}"), &self.ann, which).await;
-        }
+        let which = json!({"suggestion_id": shown["suggestionId"]});
+        let ann = &self.ann;
+        let why = self.ask("SuggestionService/ExplainSuggestion", ann, which.clone()).await;
+        assert_eq!(why["reason"], shown["reason"], "{why}");
+        self.ask("SuggestionService/DismissSuggestion", ann, which).await;
         let blocked = json!({"blocked_subject_id": "bob"});
         self.ask("SuggestionService/BlockSubject", &self.ann, blocked.clone()).await;
         self.ask("SuggestionService/ListBlocked", &self.ann, json!({})).await;

@@ -1,0 +1,176 @@
+//! How often people were shown within a day, so that nobody is shown to everybody.
+//!
+//! In the memory of one replica, of a size that does not grow: a sketch under a *sliding window
+//! counter*, which is what was counted today and of yesterday the share that is still within 24
+//! hours. Another replica counts what it shows itself; a restart begins anew.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{PoisonError, RwLock},
+};
+
+use service_kit::clock::{Clock, UnixMillis};
+
+use crate::{
+    domain::Subject,
+    sketch::{CountMin, place},
+};
+
+/// Bits of the filter of viewers: 4 MiB a day. With 3 million viewers a day at one replica, 3 in
+/// 100 are taken for ones who were here already.
+const BITS: usize = 1 << 25;
+const DAY: i64 = 86_400_000;
+
+/// Who was shown how often.
+pub(crate) struct Exposure {
+    clock: Clock,
+    max_per_day: u32,
+    hasher: RandomState,
+    days: RwLock<Days>,
+}
+
+struct Days {
+    /// Which day today is, since 1970.
+    number: i64,
+    today: Shown,
+    yesterday: Option<Shown>,
+}
+
+/// What was shown within one day.
+struct Shown {
+    people: CountMin,
+    viewers: Vec<u64>,
+}
+
+impl Exposure {
+    /// Nobody was shown yet.
+    pub(crate) fn new(clock: Clock, max_per_day: u32) -> Self {
+        let number = day(clock.now());
+        let days = Days { number, today: Shown::new(), yesterday: None };
+        Self { clock, max_per_day, hasher: RandomState::new(), days: RwLock::new(days) }
+    }
+
+    /// These people were shown to this viewer. One list of each viewer counts a day: nobody can
+    /// make somebody disappear by asking again and again.
+    pub(crate) fn shown<'s>(
+        &self,
+        viewer: &Subject,
+        people: impl IntoIterator<Item = &'s Subject>,
+    ) {
+        let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
+        days.turn(day(self.clock.now()));
+        if days.today.is_first_of(self.hasher.hash_one(viewer)) {
+            for person in people {
+                days.today.people.count(self.hasher.hash_one(person));
+            }
+        }
+    }
+
+    /// Whether a person was shown as often as anybody may be.
+    pub(crate) fn is_capped(&self, person: &str) -> bool {
+        let (hash, now) = (self.hasher.hash_one(person), self.clock.now());
+        let days = self.days.read().unwrap_or_else(PoisonError::into_inner);
+        let yesterday = || days.yesterday.as_ref().map_or(0, |day| day.people.estimate(hash));
+        let [before, today] = match day(now) - days.number {
+            ..=0 => [yesterday(), days.today.people.estimate(hash)],
+            1 => [days.today.people.estimate(hash), 0],
+            2.. => [0, 0],
+        };
+        // How many milliseconds of yesterday are within the last 24 hours.
+        let within = u64::try_from(DAY - now.get().rem_euclid(DAY)).unwrap_or_default();
+        let count = u64::from(today) + u64::from(before) * within / DAY.unsigned_abs();
+        count >= u64::from(self.max_per_day)
+    }
+}
+
+impl Days {
+    /// Begins a new day, if it is one.
+    fn turn(&mut self, number: i64) {
+        if self.number < number {
+            let before = std::mem::replace(&mut self.today, Shown::new());
+            self.yesterday = (self.number + 1 == number).then_some(before);
+            self.number = number;
+        }
+    }
+}
+
+impl Shown {
+    fn new() -> Self {
+        Self { people: CountMin::new(), viewers: vec![0; BITS / 64] }
+    }
+
+    /// Whether nobody with this hash was here before: a Bloom filter of two bits each.
+    fn is_first_of(&mut self, viewer: u64) -> bool {
+        let mut is_first = false;
+        for row in 0..2 {
+            let bit = place(viewer, row, BITS);
+            let (word, mask) = (&mut self.viewers[bit / 64], 1 << (bit % 64));
+            is_first |= *word & mask == 0;
+            *word |= mask;
+        }
+        is_first
+    }
+}
+
+fn day(now: UnixMillis) -> i64 {
+    now.get().div_euclid(DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn who(name: impl std::fmt::Display) -> Subject {
+        Subject::from(name.to_string())
+    }
+
+    fn exposure(max_per_day: u32) -> (Exposure, Clock) {
+        let clock = Clock::manual(UnixMillis::new(20_000 * DAY));
+        (Exposure::new(clock.clone(), max_per_day), clock)
+    }
+
+    #[test]
+    fn who_was_shown_to_enough_viewers_is_capped_and_nobody_else() {
+        let (exposure, _) = exposure(50);
+        for n in 0..50 {
+            assert!(!exposure.is_capped(who("bob").as_str()), "{n}");
+            let others: Vec<_> = (0..20).map(|other| who(n * 100 + other)).collect();
+            exposure.shown(&who(format!("viewer-{n}")), others.iter().chain([&who("bob")]));
+        }
+        assert!(exposure.is_capped(who("bob").as_str()));
+        assert!((0..5_000).all(|n| !exposure.is_capped(who(n).as_str())));
+    }
+
+    #[test]
+    fn one_viewer_who_asks_often_counts_once_a_day() {
+        let (exposure, clock) = exposure(2);
+        for _ in 0..100 {
+            exposure.shown(&who("ann"), [&who("bob")]);
+        }
+        assert!(!exposure.is_capped(who("bob").as_str()));
+        clock.advance(Duration::from_hours(24));
+        exposure.shown(&who("ann"), [&who("bob")]);
+        assert!(exposure.is_capped(who("bob").as_str()));
+    }
+
+    #[test]
+    fn what_was_shown_fades_within_two_days() {
+        let (exposure, clock) = exposure(50);
+        for n in 0..100 {
+            exposure.shown(&who(n), [&who("bob")]);
+        }
+        // At noon of the next day half of it counts; a minute later less.
+        clock.advance(Duration::from_hours(36));
+        assert!(exposure.is_capped(who("bob").as_str()));
+        exposure.shown(&who("late"), [&who("eve")]);
+        assert!(exposure.is_capped(who("bob").as_str()));
+        clock.advance(Duration::from_mins(15));
+        assert!(!exposure.is_capped(who("bob").as_str()));
+        clock.advance(Duration::from_hours(24));
+        assert!(
+            !exposure.is_capped(who("bob").as_str()) && !exposure.is_capped(who("eve").as_str())
+        );
+    }
+}

@@ -106,6 +106,9 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         if let Err(error) = suggest.store.prune(changes, requests).await {
             tracing::warn!(%error, "cannot forget what is old");
         }
+        if let Err(error) = suggest.store.forget_empty_buckets(now).await {
+            tracing::warn!(%error, "cannot forget empty buckets");
+        }
         match suggest.store.forget_lapsed(now).await {
             Ok(()) => suggest.live.written(),
             Err(error) => tracing::warn!(%error, "cannot forget whose consent has ended"),

@@ -8,6 +8,8 @@ use hmac::{Hmac, Mac};
 use service_kit::auth::Caller;
 use sha2::Sha256;
 
+use crate::domain::{Subject, uploaded::Marker};
+
 /// Makes keyed digests of digests.
 #[derive(Clone)]
 pub(crate) struct Seal(Hmac<Sha256>);
@@ -41,6 +43,29 @@ impl Seal {
         mac.update(b"caller;");
         mac.update(caller.name.as_bytes());
         format!("{role}/{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// Makes the keys under which accounts' uploads are remembered.
+#[derive(Clone)]
+pub(crate) struct UploadSeal(Hmac<Sha256>);
+
+impl UploadSeal {
+    /// Under the service's secret, for nothing else that is made with it.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        // Unwrap safety: HMAC takes keys of every length.
+        #[allow(clippy::unwrap_used)]
+        let mut keyed = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        // Longer than the 33 bytes that match keys are made from: never one of them.
+        keyed.update(b"assent suggest-svc: what an account has uploaded, v1;");
+        Self(keyed)
+    }
+
+    /// What makes this account's fingerprints.
+    pub(crate) fn marker(&self, subject: &Subject) -> Marker {
+        let mut mac = self.0.clone();
+        mac.update(subject.as_str().as_bytes());
+        Marker::new(mac.finalize().into_bytes().into())
     }
 }
 

@@ -8,9 +8,9 @@ use service_kit::{clock::Clock, grpc::PageTokens};
 use crate::{
     config::{PurposeConfig, SuggestConfig},
     consents::Consents,
-    domain::ranking::Tuning,
+    domain::{quota::Bucket, ranking::Tuning},
     live::Live,
-    seal::Seal,
+    seal::{Seal, UploadSeal},
     store::Store,
 };
 
@@ -25,11 +25,13 @@ pub(crate) struct Parts {
     pub(crate) consents: Consents,
     pub(crate) secret: MatchKeySecret,
     pub(crate) seal: Seal,
+    pub(crate) upload_seal: UploadSeal,
     pub(crate) page_tokens: PageTokens,
     pub(crate) purposes: PurposeConfig,
     pub(crate) tuning: Tuning,
     pub(crate) max_rounds: usize,
     pub(crate) max_contacts: usize,
+    pub(crate) contact_bucket: Bucket,
     pub(crate) max_blocks: u64,
 }
 
@@ -57,11 +59,13 @@ impl Suggest {
             consents,
             secret: config.match_key_secret()?,
             seal: Seal::new(config.match_keys.secret.expose().as_bytes()),
+            upload_seal: UploadSeal::new(config.match_keys.secret.expose().as_bytes()),
             page_tokens: PageTokens::new(config.match_keys.secret.expose().as_bytes()),
             purposes: config.purposes.clone(),
             tuning: config.tuning()?,
             max_rounds: config.ranking.max_rounds,
             max_contacts: config.contacts.max_per_sync,
+            contact_bucket: config.contact_bucket()?,
             max_blocks: config.blocks.max_per_person,
         })))
     }

@@ -4,9 +4,11 @@
 pub mod address_book;
 pub mod identifiers;
 pub mod listing;
+pub mod quota;
 pub mod ranking;
 pub mod settings;
 pub mod subject;
+pub mod uploaded;
 
 pub use settings::{Discoverability, Settings};
 pub use subject::Subject;

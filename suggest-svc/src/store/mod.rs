@@ -14,6 +14,7 @@ mod load;
 mod migration;
 mod people;
 mod personal;
+mod quota;
 #[cfg(test)]
 mod tests;
 mod writing;

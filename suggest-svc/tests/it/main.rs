@@ -7,6 +7,7 @@ mod consent;
 mod contacts;
 mod identifiers;
 mod privacy;
+mod quotas;
 mod replicas;
 mod suggestions;
 mod world;

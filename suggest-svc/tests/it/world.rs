@@ -74,6 +74,7 @@ impl World {
         };
         service.match_keys.secret = Secret::new("a secret of thirty-two bytes, or more");
         service.contacts.max_per_sync = 50;
+        service.contacts.burst = 60;
         service.blocks.max_per_person = 6;
         SuggestService::migrate(&service).await.unwrap();
         let server = ServerConfig::loopback();
@@ -113,13 +114,17 @@ impl World {
 
     /// The digests of requests, as whoever stole the store has them.
     pub(crate) async fn stolen_digests(&self) -> Vec<Vec<u8>> {
+        self.stolen("SELECT digest FROM request").await
+    }
+
+    /// The first column of what a statement selects, as whoever stole the store may ask.
+    pub(crate) async fn stolen<T: sea_orm::TryGetable>(&self, sql: &str) -> Vec<T> {
         use sea_orm::{ConnectionTrait, Database, Statement};
         let url = self.config.service.store.url.expose();
         let db = Database::connect(url).await.unwrap();
-        let select =
-            Statement::from_string(db.get_database_backend(), "SELECT digest FROM request");
+        let select = Statement::from_string(db.get_database_backend(), sql);
         let rows = db.query_all_raw(select).await.unwrap();
-        rows.iter().map(|row| row.try_get("", "digest").unwrap()).collect()
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
     fn request<T>(&self, caller: &Caller, message: T) -> Request<T> {
@@ -254,6 +259,11 @@ impl User<'_> {
         suggestions
             .map(|one| (one.subject_id.clone(), (one.reason(), one.mutual_connections())))
             .collect()
+    }
+
+    pub(crate) async fn deletes_contacts(&self) {
+        let message = DeleteContactsRequest { request_id: self.world.new_id() };
+        self.contacts().delete_contacts(self.request(message)).await.unwrap();
     }
 
     /// Syncs these people's addresses as the whole address book; the token.

@@ -2,6 +2,7 @@
 
 mod m0001_graph;
 mod m0002_lapsed;
+mod m0003_quotas;
 
 use sea_orm_migration::prelude::*;
 
@@ -11,6 +12,10 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_graph::Migration), Box::new(m0002_lapsed::Migration)]
+        vec![
+            Box::new(m0001_graph::Migration),
+            Box::new(m0002_lapsed::Migration),
+            Box::new(m0003_quotas::Migration),
+        ]
     }
 }

@@ -76,11 +76,24 @@ pub struct ContactConfig {
     pub burst: u64,
     /// How long it takes until a whole burst may be brought again. Default 30 days.
     pub refill: Span,
+    /// The most contacts that all accounts together may newly find at once in one range of 10,000
+    /// phone numbers (the country code and all digits but the last four). Beyond it whoever brings a
+    /// number of that range is answered as if nobody were found by it. docs/privacy.md has the
+    /// arithmetic. Default 150,000.
+    pub range_burst: u64,
+    /// How long it takes until as many may be found again. Default 30 days.
+    pub range_refill: Span,
 }
 
 impl Default for ContactConfig {
     fn default() -> Self {
-        Self { max_per_sync: 20_000, burst: 5_000, refill: Span::from_secs(30 * 86_400) }
+        Self {
+            max_per_sync: 20_000,
+            burst: 5_000,
+            refill: Span::from_secs(30 * 86_400),
+            range_burst: 150_000,
+            range_refill: Span::from_secs(30 * 86_400),
+        }
     }
 }
 
@@ -186,6 +199,13 @@ impl SuggestConfig {
     pub(crate) fn contact_bucket(&self) -> Result<Bucket, ConfigInvalid> {
         let ContactConfig { burst, refill, .. } = self.contacts;
         Bucket::new(burst, refill.get()).ok_or(ConfigInvalid::Bucket("burst", "refill"))
+    }
+
+    /// How many contacts may be found in one range of numbers, and how soon.
+    pub(crate) fn range_bucket(&self) -> Result<Bucket, ConfigInvalid> {
+        let ContactConfig { range_burst, range_refill, .. } = self.contacts;
+        let invalid = ConfigInvalid::Bucket("range_burst", "range_refill");
+        Bucket::new(range_burst, range_refill.get()).ok_or(invalid)
     }
 
     /// The ranking's knobs.

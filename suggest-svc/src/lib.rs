@@ -18,13 +18,14 @@ mod live;
 mod preferences;
 mod put_connections;
 mod put_identifiers;
+mod ranges;
 mod seal;
 mod service;
 mod store;
 mod suggest;
 mod sync_contacts;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use proto::suggest::v1::{
     contact_service_server::ContactServiceServer, graph_service_server::GraphServiceServer,
@@ -69,6 +70,7 @@ impl Service for SuggestService {
         let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
             .map_err(BootError::other)?;
         background(ctx, &suggest, &config.changes);
+        report(ctx, &suggest);
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
@@ -84,12 +86,32 @@ impl Service for SuggestService {
     }
 }
 
+/// What operators see of ranges of numbers over their budget.
+fn report(ctx: &Context, suggest: &Suggest) {
+    let figures = suggest.ranges.figures();
+    ctx.meter
+        .u64_observable_gauge("suggest_ranges_over_budget")
+        .with_description("Ranges of phone numbers in which nobody is newly found")
+        .with_callback(move |gauge| gauge.observe(figures.closed.load(Ordering::Relaxed), &[]))
+        .build();
+    let figures = suggest.ranges.figures();
+    ctx.meter
+        .u64_observable_counter("suggest_syncs_not_counted")
+        .with_description("Syncs whose finds were not counted in ranges: too many waited")
+        .with_callback(move |count| count.observe(figures.uncounted.load(Ordering::Relaxed), &[]))
+        .build();
+}
+
 /// Follows the store and forgets what is old, until the drain begins.
 fn background(ctx: &Context, suggest: &Suggest, changes: &ChangeConfig) {
     let (follower, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let interval = changes.follow_interval.get();
     ctx.spawn("follow", async move {
         shutdown.run_until_cancelled(follower.live.follow(interval)).await;
+    });
+    let (counter, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    ctx.spawn("ranges", async move {
+        shutdown.run_until_cancelled(counter.ranges.keep_counting(&counter.live)).await;
     });
     let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let (keep, keep_requests) = (changes.keep, changes.keep_requests);
@@ -108,6 +130,9 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         }
         if let Err(error) = suggest.store.forget_empty_buckets(now).await {
             tracing::warn!(%error, "cannot forget empty buckets");
+        }
+        if let Err(error) = suggest.store.forget_empty_ranges(now).await {
+            tracing::warn!(%error, "cannot forget empty ranges");
         }
         match suggest.store.forget_lapsed(now).await {
             Ok(()) => suggest.live.written(),

@@ -10,7 +10,8 @@ use crate::{
     consents::Consents,
     domain::{quota::Bucket, ranking::Tuning},
     live::Live,
-    seal::{Seal, UploadSeal},
+    ranges::Ranges,
+    seal::{ContactSeal, Seal},
     store::Store,
 };
 
@@ -25,13 +26,14 @@ pub(crate) struct Parts {
     pub(crate) consents: Consents,
     pub(crate) secret: MatchKeySecret,
     pub(crate) seal: Seal,
-    pub(crate) upload_seal: UploadSeal,
+    pub(crate) contact_seal: ContactSeal,
     pub(crate) page_tokens: PageTokens,
     pub(crate) purposes: PurposeConfig,
     pub(crate) tuning: Tuning,
     pub(crate) max_rounds: usize,
     pub(crate) max_contacts: usize,
     pub(crate) contact_bucket: Bucket,
+    pub(crate) ranges: Ranges,
     pub(crate) max_blocks: u64,
 }
 
@@ -52,6 +54,7 @@ impl Suggest {
         consents: Consents,
         config: &SuggestConfig,
     ) -> Result<Self, crate::config::ConfigInvalid> {
+        let ranges = Ranges::new(store.clone(), clock.clone(), config.range_bucket()?);
         Ok(Self(Arc::new(Parts {
             clock,
             store,
@@ -59,13 +62,14 @@ impl Suggest {
             consents,
             secret: config.match_key_secret()?,
             seal: Seal::new(config.match_keys.secret.expose().as_bytes()),
-            upload_seal: UploadSeal::new(config.match_keys.secret.expose().as_bytes()),
+            contact_seal: ContactSeal::new(config.match_keys.secret.expose().as_bytes()),
             page_tokens: PageTokens::new(config.match_keys.secret.expose().as_bytes()),
             purposes: config.purposes.clone(),
             tuning: config.tuning()?,
             max_rounds: config.ranking.max_rounds,
             max_contacts: config.contacts.max_per_sync,
             contact_bucket: config.contact_bucket()?,
+            ranges,
             max_blocks: config.blocks.max_per_person,
         })))
     }

@@ -4,6 +4,8 @@
 //! was accepted, contacts are looked up in memory, what is stored has one entry for each accepted
 //! contact, padding where nobody was found, and what may still be brought goes by what was brought.
 
+use std::sync::{Mutex, PoisonError};
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use prost::Message;
 use rand::Rng;
@@ -12,8 +14,8 @@ use crate::{
     consents::Answers,
     domain::{
         Subject,
-        address_book::{Received, Settled},
-        uploaded::{Offer, Uploaded},
+        address_book::{LookUp, Received, Settled},
+        uploaded::{Brought, Offer, Uploaded},
     },
     error::Error,
     service::Suggest,
@@ -64,11 +66,16 @@ impl Suggest {
         };
         let before = before.map(|book| book.entries).unwrap_or_default();
         let settled = self.live.read(|graph| {
+            let closed = self.ranges.closed();
             let is_contact = |key: &_| graph.is_contact(subject, key);
-            let is_found = |key: &_| graph.is_found(key, subject);
-            received.settle(&before, is_contact, is_found, |bytes| rand::rng().fill(bytes))
+            let look_up = |key: &_| LookUp {
+                found: graph.is_found(key, subject),
+                closed: closed.contains(key),
+            };
+            received.settle(&before, is_contact, look_up, |bytes| rand::rng().fill(bytes))
         });
         let settled = settled.await?;
+        let newly_found = &Mutex::new(Vec::new());
         let (consents, settled, answer) = (&consents, &settled, &answer);
         let answer = self
             .store
@@ -91,13 +98,20 @@ impl Suggest {
                 if settled.len() > self.max_contacts {
                     return Err(Error::SyncTokenUnknown);
                 }
-                self.take_quota(&writing, subject, received, settled, now.get()).await?;
+                let brought =
+                    self.take_quota(&writing, subject, received, settled, now.get()).await?;
                 let token = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-                writing.put_address_book(subject, &token, settled.entries.clone()).await?;
+                let entries = settled.entries(&brought.admitted);
+                writing.put_address_book(subject, &token, entries).await?;
+                let keys = brought.counted.iter().filter_map(|index| settled.entry(*index));
+                *newly_found.lock().unwrap_or_else(PoisonError::into_inner) = keys.collect();
                 Ok(answer(&token))
             })
             .await?;
         self.live.written();
+        // Nothing, when this sync was done before.
+        let newly_found = newly_found.lock().unwrap_or_else(PoisonError::into_inner).split_off(0);
+        self.ranges.found(newly_found);
         Ok(answer)
     }
 
@@ -109,10 +123,13 @@ impl Suggest {
         received: &Received,
         settled: &Settled,
         now: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<Brought, Error> {
         let mut uploaded = writing.uploaded(subject).await?;
-        let offers = received.added.iter().zip(&settled.found);
-        let offers = offers.map(|(contact, found)| Offer { marks: &contact.marks, found: *found });
+        let offers = received.added.iter().zip(&settled.results).map(|(contact, result)| Offer {
+            marks: &contact.marks,
+            found: result.found,
+            closed: result.closed,
+        });
         let brought = uploaded.offer(offers, Uploaded::keep(self.max_contacts));
         let empty_at = writing.bucket(subject).await?;
         // At most the contacts of one sync.
@@ -123,7 +140,7 @@ impl Suggest {
         }
         // Also when nothing is new: what came last is remembered longest.
         writing.put_uploaded(subject, &uploaded).await?;
-        Ok(())
+        Ok(brought)
     }
 
     /// Forgets a person's contacts, at once and for good. No consent is needed for that. What was

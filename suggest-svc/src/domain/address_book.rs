@@ -103,29 +103,32 @@ impl Received {
         &self,
         before: &[MatchKey],
         is_contact: impl Fn(&MatchKey) -> bool,
-        is_found: impl Fn(&MatchKey) -> bool,
-        fill: impl FnOnce(&mut [u8]),
+        look_up: impl Fn(&MatchKey) -> LookUp,
+        fill: impl Fn(&mut [u8]),
     ) -> Settled {
         let mut bytes = vec![0; (before.len() + self.added.len()) * ENTRY_BYTES];
         fill(&mut bytes);
+        let mut padding = vec![0; self.added.len() * ENTRY_BYTES];
+        fill(&mut padding);
         let (entries, _) = bytes.as_chunks_mut::<ENTRY_BYTES>();
         let (kept, added) = entries.split_at_mut(before.len());
         for (entry, key) in kept.iter_mut().zip(before) {
             let stays = is_contact(key) & !self.removed_keys.contains(key);
             *entry = if stays { *key.as_bytes() } else { *entry };
         }
-        let mut found = Vec::with_capacity(self.added.len());
+        let mut results = Vec::with_capacity(self.added.len());
         for (entry, contact) in added.iter_mut().zip(&self.added) {
-            let mut is_hit = false;
+            let mut all = LookUp::default();
             // The first that is found is the last that is written.
             for key in contact.forms.iter().rev() {
-                let hit = is_found(key);
-                *entry = if hit { *key.as_bytes() } else { *entry };
-                is_hit |= hit;
+                let one = look_up(key);
+                *entry = if one.found { *key.as_bytes() } else { *entry };
+                all.found |= one.found;
+                all.closed |= one.closed;
             }
-            found.push(is_hit);
+            results.push(all);
         }
-        Settled { entries: bytes, found }
+        Settled { entries: bytes, padding, results }
     }
 }
 
@@ -134,13 +137,21 @@ fn is_new(seen: &mut HashSet<MatchKey>, forms: &[MatchKey]) -> bool {
     forms.iter().fold(false, |new, form| new | seen.insert(*form))
 }
 
-/// What becomes of the contacts of a sync.
-#[derive(PartialEq, Eq)]
+/// What looking for a key gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LookUp {
+    /// Somebody is found.
+    pub found: bool,
+    /// Nobody new is to be found in the key's range now.
+    pub closed: bool,
+}
+
+/// What may become of the contacts of a sync.
 pub struct Settled {
-    /// The entries, to be stored.
-    pub entries: Vec<u8>,
-    /// By which of the contacts added somebody is found, in their order.
-    pub found: Vec<bool>,
+    entries: Vec<u8>,
+    padding: Vec<u8>,
+    /// What looking for each of the contacts added gave, in their order.
+    pub results: Vec<LookUp>,
 }
 
 impl Settled {
@@ -157,8 +168,22 @@ impl Settled {
     /// The entry of one of the contacts added.
     pub fn entry(&self, index: usize) -> Option<MatchKey> {
         let (entries, _) = self.entries.as_chunks::<ENTRY_BYTES>();
-        let before = entries.len().checked_sub(self.found.len())?;
-        entries.get(before + index).map(|entry| MatchKey::from_bytes(*entry))
+        let added = entries.get(entries.len().checked_sub(self.results.len())?..)?;
+        added.get(index).map(|entry| MatchKey::from_bytes(*entry))
+    }
+
+    /// The entries to store, when these of the contacts added are admitted: of the others, padding.
+    pub fn entries(&self, admitted: &[bool]) -> Vec<u8> {
+        let mut bytes = self.entries.clone();
+        let before = self.len().saturating_sub(self.results.len());
+        let (entries, _) = bytes.as_chunks_mut::<ENTRY_BYTES>();
+        let (padding, _) = self.padding.as_chunks::<ENTRY_BYTES>();
+        for ((entry, padding), admitted) in
+            entries.iter_mut().skip(before).zip(padding).zip(admitted)
+        {
+            *entry = if *admitted { *entry } else { *padding };
+        }
+        bytes
     }
 }
 
@@ -197,11 +222,13 @@ mod tests {
     fn settle(received: &Received, before: &[u8], found: &[u8]) -> Settled {
         let before: Vec<_> = before.iter().copied().map(key).collect();
         let is_found = |one: &MatchKey| found.contains(&one.as_bytes()[0]);
-        received.settle(&before, is_found, is_found, |bytes| bytes.fill(0xff))
+        let look_up = |one: &MatchKey| LookUp { found: is_found(one), closed: false };
+        received.settle(&before, is_found, look_up, |bytes| bytes.fill(0xff))
     }
 
     fn stored(settled: &Settled) -> Vec<u8> {
-        entries(&settled.entries).iter().map(|entry| entry.as_bytes()[0]).collect()
+        let all = settled.entries(&vec![true; settled.results.len()]);
+        entries(&all).iter().map(|entry| entry.as_bytes()[0]).collect()
     }
 
     #[test]
@@ -211,7 +238,8 @@ mod tests {
         let sizes = settled.each_ref().map(|one| (one.entries.len(), one.entries.capacity()));
         assert_eq!(sizes, [(5 * ENTRY_BYTES, 5 * ENTRY_BYTES); 3]);
         assert_eq!(stored(&settled[1]), [0xff, 1, 0xff, 3, 0xff]);
-        assert_eq!(settled[1].found, [false, true, false, true, false]);
+        let found: Vec<_> = settled[1].results.iter().map(|result| result.found).collect();
+        assert_eq!(found, [false, true, false, true, false]);
     }
 
     #[test]
@@ -231,6 +259,13 @@ mod tests {
         // 9 is nobody any more.
         assert_eq!(stored(&settled), [0xff, 3, 0xff, 8]);
         assert_eq!((settled.entry(0), settled.entry(1)), (Some(key(8)), None));
+    }
+
+    #[test]
+    fn who_is_not_admitted_is_padding() {
+        let settled = settle(&received(&[&[1], &[2], &[3]], &[]), &[4], &[1, 2, 4]);
+        let bytes = entries(&settled.entries(&[true, false, false]));
+        assert_eq!(bytes, [key(4), key(1), key(0xff), key(0xff)]);
     }
 
     #[test]

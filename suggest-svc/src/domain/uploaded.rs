@@ -2,8 +2,8 @@
 //! of 39 bits and a flag, five bytes each, one for each form of a contact.
 //!
 //! Whether a contact was found has no part in it, so that what an account may still upload tells
-//! nothing of hits. (The flag says that a contact that was found was counted, see `ranges`; it has
-//! a bit whether or not.)
+//! nothing of hits. (The flag says that a contact that was found was counted in the budget of its
+//! range; it has its bit whether or not.)
 //!
 //! **How large it gets.** There are two generations. What a sync brings goes into the recent one,
 //! known or not; when that would hold more than `keep` fingerprints it becomes the older one, and
@@ -79,6 +79,8 @@ pub struct Offer<'m> {
     pub marks: &'m [Mark],
     /// Whether somebody is found by it.
     pub found: bool,
+    /// Whether its range is over its budget, so that nobody new is found in it.
+    pub closed: bool,
 }
 
 /// What a sync brought.
@@ -86,7 +88,9 @@ pub struct Offer<'m> {
 pub struct Brought {
     /// How many contacts were not known in any of their forms.
     pub new: usize,
-    /// Which are to be counted: those that were found and were not before, by index.
+    /// By which somebody may be found, those counted before among them; in the order of the sync.
+    pub admitted: Vec<bool>,
+    /// Which are to be counted: those that are found and were not counted before, by index.
     pub counted: Vec<usize>,
 }
 
@@ -104,8 +108,12 @@ impl Uploaded {
         keep: usize,
     ) -> Brought {
         let mut fresh: HashMap<Mark, bool> = HashMap::with_capacity(2 * offers.len());
-        let mut brought = Brought { new: 0, counted: Vec::with_capacity(offers.len()) };
-        for (index, Offer { marks, found }) in offers.enumerate() {
+        let mut brought = Brought {
+            new: 0,
+            admitted: Vec::with_capacity(offers.len()),
+            counted: Vec::with_capacity(offers.len()),
+        };
+        for (index, Offer { marks, found, closed }) in offers.enumerate() {
             let (mut known, mut counted) = (false, false);
             for mark in marks {
                 let states =
@@ -116,11 +124,12 @@ impl Uploaded {
                 }
             }
             brought.new += usize::from(!known);
-            if found && !counted {
+            if found & !closed & !counted {
                 brought.counted.push(index);
             }
+            brought.admitted.push(!closed | counted);
             for mark in marks {
-                *fresh.entry(*mark).or_default() |= found || counted;
+                *fresh.entry(*mark).or_default() |= (found & !closed) | counted;
             }
         }
         self.remember(Generation::from(fresh), keep);
@@ -209,7 +218,7 @@ mod tests {
     }
 
     fn offer(uploaded: &mut Uploaded, contacts: &[Vec<Mark>], found: bool) -> Brought {
-        uploaded.offer(contacts.iter().map(|marks| Offer { marks, found }), KEEP)
+        uploaded.offer(contacts.iter().map(|marks| Offer { marks, found, closed: false }), KEEP)
     }
 
     #[test]
@@ -230,7 +239,7 @@ mod tests {
         let mut uploaded = Uploaded::default();
         let contacts = vec![vec![Mark(1), Mark(2)], vec![Mark(2)], vec![Mark(1), Mark(2)]];
         let brought = offer(&mut uploaded, &contacts, true);
-        assert_eq!(brought, Brought { new: 1, counted: vec![0] });
+        assert_eq!(brought, Brought { new: 1, admitted: vec![true; 3], counted: vec![0] });
     }
 
     #[test]
@@ -255,6 +264,23 @@ mod tests {
             offer(&mut uploaded, &one, found).counted.len()
         });
         assert_eq!(counted, [0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn in_a_closed_range_only_who_was_counted_before_is_found() {
+        let mut uploaded = Uploaded::default();
+        offer(&mut uploaded, &marks([1]), true);
+        let mut sync = |closed| {
+            let contacts = marks([1, 2]);
+            let offers = contacts.iter().map(|marks| Offer { marks, found: true, closed });
+            let brought = uploaded.offer(offers, KEEP);
+            (brought.new, brought.admitted, brought.counted)
+        };
+        assert_eq!(sync(true), (1, vec![true, false], vec![]));
+        // Known does not make it found.
+        assert_eq!(sync(true), (0, vec![true, false], vec![]));
+        assert_eq!(sync(false), (0, vec![true, true], vec![1]));
+        assert_eq!(sync(true), (0, vec![true, true], vec![]));
     }
 
     #[test]

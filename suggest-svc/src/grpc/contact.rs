@@ -43,7 +43,7 @@ impl ContactService for ContactRpc {
         let subject = own_subject(&caller)?;
         let first = next(&mut messages).await?;
         let first = first.ok_or_else(|| incomplete("the stream was empty"))?;
-        let mut sync = Sync::begin(&first, self.0.upload_seal.marker(&subject));
+        let mut sync = Sync::begin(&first, self.0.contact_seal.marker(&subject));
         let first = sync.check(&self.0, &caller, first)?;
         // Nobody's contacts are read who has not agreed. Asked again when they are stored.
         self.0.transfer_consent(&subject).await?;

@@ -96,6 +96,7 @@ impl Writing {
                 .exec(&*self.tx)
                 .await?;
             self.forget_uploaded(chunk).await?;
+            self.forget_ranges(chunk).await?;
             person::Entity::delete_many()
                 .filter(person::Column::Subject.is_in(named()))
                 .exec(&*self.tx)

@@ -15,6 +15,7 @@ mod migration;
 mod people;
 mod personal;
 mod quota;
+mod ranges;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -30,6 +31,7 @@ use entity::{block, change as changes, contact_settings, head, request};
 use migration::Migrator;
 
 pub(crate) use follow::{Delta, News};
+pub(crate) use ranges::NumberRanges;
 pub(crate) use writing::{Once, Writing};
 
 /// The store. Cheap to clone.

@@ -7,15 +7,14 @@ use proto::{
     errors::v1::Reason,
     status,
     suggest::v1::{Discoverability, SyncContactsRequest, SyncContactsResponse},
-    types::v1::{Identifier, IdentifierKind, identifier::Value},
+    types::v1::IdentifierKind,
 };
-use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::{
     on_both_stores,
-    world::{TRANSFER, User, World, reason},
+    world::{TRANSFER, User, World, hashed, phone, reason},
 };
 
 const HALF_A_DAY: Duration = Duration::from_hours(12);
@@ -142,19 +141,17 @@ async fn all_forms_of_a_contact_are_one(world: World) {
     let ann = world.user("ann");
     full(&ann, 0..50).await.unwrap();
     full(&ann, 50..59).await.unwrap();
-    let phone = |value| Identifier { kind: IdentifierKind::Phone.into(), value: Some(value) };
-    let raw = |text: &str| phone(Value::Raw(text.to_owned()));
-    let hash = |text: &str| phone(Value::Sha256(Sha256::digest(text).to_vec()));
+    let hash = |text| hashed(IdentifierKind::Phone, text);
     let sync =
         |added| SyncContactsRequest { added, default_region: "DE".to_owned(), ..ann.full(&[]) };
     let forms =
-        vec![raw("030 901820"), raw("+49 30 901820"), hash("4930901820"), hash("+4930901820")];
+        vec![phone("030 901820"), phone("+49 30 901820"), hash("4930901820"), hash("+4930901820")];
     let answer = ann.sync(vec![sync(forms.clone())]).await.unwrap();
     assert_eq!(answer.accepted, 1);
     for form in forms {
         ann.sync(vec![sync(vec![form])]).await.unwrap();
     }
-    let other = ann.sync(vec![sync(vec![raw("030 901821")])]).await;
+    let other = ann.sync(vec![sync(vec![phone("030 901821")])]).await;
     assert_eq!(reason(other), Reason::QuotaExceeded);
 }
 

@@ -54,16 +54,28 @@ struct Replica {
 impl World {
     pub(crate) async fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("suggest.db").display());
-        Self::on(url, Some(directory)).await
+        Self::on(sqlite(&directory), Some(directory), Clock::manual(START), |_| {}).await
+    }
+
+    /// As [`World::on_sqlite`], by another clock and with other settings.
+    pub(crate) async fn on_sqlite_with(
+        clock: Clock,
+        configure: impl FnOnce(&mut SuggestConfig),
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::on(sqlite(&directory), Some(directory), clock, configure).await
     }
 
     pub(crate) async fn on_postgres() -> Self {
-        Self::on(Postgres::shared().database(), None).await
+        Self::on(Postgres::shared().database(), None, Clock::manual(START), |_| {}).await
     }
 
-    async fn on(url: String, directory: Option<TempDir>) -> Self {
-        let clock = Clock::manual(START);
+    async fn on(
+        url: String,
+        directory: Option<TempDir>,
+        clock: Clock,
+        configure: impl FnOnce(&mut SuggestConfig),
+    ) -> Self {
         let grants = Grants::new(clock.clone());
         let endpoint = format!("http://{}", grants.serve().await);
         let keys = TestKeys::new();
@@ -75,7 +87,9 @@ impl World {
         service.match_keys.secret = Secret::new("a secret of thirty-two bytes, or more");
         service.contacts.max_per_sync = 50;
         service.contacts.burst = 60;
+        service.contacts.range_burst = 30;
         service.blocks.max_per_person = 6;
+        configure(&mut service);
         SuggestService::migrate(&service).await.unwrap();
         let server = ServerConfig::loopback();
         let config = Config { server, auth: keys.auth_config(), ..Config::new(service) };
@@ -105,10 +119,17 @@ impl World {
 
     /// Ends the only replica at once and starts another one.
     pub(crate) async fn restart(&mut self) {
-        let old = self.replicas.pop().unwrap();
-        drop(old.channel);
-        old.running.stop();
-        old.running.stopped().await.unwrap();
+        assert_eq!(self.replicas.len(), 1);
+        self.restart_all().await;
+    }
+
+    /// Ends all replicas at once and starts one.
+    pub(crate) async fn restart_all(&mut self) {
+        for old in self.replicas.drain(..) {
+            drop(old.channel);
+            old.running.stop();
+            old.running.stopped().await.unwrap();
+        }
         self.add_replica().await;
     }
 
@@ -216,6 +237,10 @@ impl World {
         let mut answers = self.graph().remove_connections(request).await.unwrap().into_inner();
         answers.message().await.unwrap().unwrap();
     }
+}
+
+fn sqlite(directory: &TempDir) -> String {
+    format!("sqlite:{}", directory.path().join("suggest.db").display())
 }
 
 /// A person's app.
@@ -338,6 +363,19 @@ pub(crate) fn address(person: &str) -> Identifier {
 
 pub(crate) fn addresses(people: &[&str]) -> Vec<Identifier> {
     people.iter().map(|person| address(person)).collect()
+}
+
+/// A phone number in clear.
+pub(crate) fn phone(number: &str) -> Identifier {
+    let value = Some(Value::Raw(number.to_owned()));
+    Identifier { kind: IdentifierKind::Phone.into(), value }
+}
+
+/// The SHA-256 of what somebody has normalised.
+pub(crate) fn hashed(kind: IdentifierKind, normalised: &str) -> Identifier {
+    use sha2::Digest as _;
+    let value = Some(Value::Sha256(sha2::Sha256::digest(normalised).to_vec()));
+    Identifier { kind: kind.into(), value }
 }
 
 pub(crate) fn registration(person: &str, found_by: &[&str]) -> Registration {

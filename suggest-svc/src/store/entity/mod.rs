@@ -8,6 +8,8 @@ pub(super) mod contact_quota;
 pub(super) mod contact_settings;
 pub(super) mod head;
 pub(super) mod identifier;
+pub(super) mod number_range;
 pub(super) mod person;
+pub(super) mod range_budget;
 pub(super) mod request;
 pub(super) mod uploaded;

@@ -1,4 +1,5 @@
-//! What people have uploaded, and how much more they may.
+//! What people have uploaded, and how much more they may; ranges of phone numbers, who is in which,
+//! and how much more may be found in them.
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{
@@ -12,16 +13,29 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let mut uploaded = Table::create();
-        uploaded.table("uploaded").col(text("subject").primary_key());
-        uploaded.col(blob("recent")).col(blob("older"));
-        manager.create_table(uploaded).await?;
-        let mut quota = Table::create();
-        quota.table("contact_quota").col(text("subject").primary_key());
-        manager.create_table(quota.col(big_integer("empty_at")).to_owned()).await?;
-        let mut index = Index::create();
-        let index = index.name("contact_quota_empty_at").table("contact_quota").col("empty_at");
-        manager.create_index(index.to_owned()).await?;
+        for table in [
+            table("uploaded", &["subject"])
+                .col(text("subject"))
+                .col(blob("recent"))
+                .col(blob("older")),
+            table("contact_quota", &["subject"]).col(text("subject")).col(big_integer("empty_at")),
+            table("number_range", &["subject", "range"])
+                .col(text("subject"))
+                .col(big_integer("range"))
+                .col(blob("match_keys")),
+            table("range_budget", &["range"])
+                .col(big_integer("range"))
+                .col(big_integer("empty_at")),
+        ] {
+            manager.create_table(table.to_owned()).await?;
+        }
+        for (table, column) in
+            [("contact_quota", "empty_at"), ("number_range", "range"), ("range_budget", "empty_at")]
+        {
+            let mut index = Index::create();
+            let index = index.name(format!("{table}_{column}")).table(table).col(column);
+            manager.create_index(index.to_owned()).await?;
+        }
         let db = manager.get_connection();
         if db.get_database_backend() == DbBackend::Postgres {
             // Fingerprints do not compress, and trying would take its time.
@@ -33,4 +47,12 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
+}
+
+fn table(name: &'static str, key: &[&'static str]) -> TableCreateStatement {
+    let mut index = Index::create();
+    for column in key {
+        index.col(*column);
+    }
+    Table::create().table(name).primary_key(index.primary()).to_owned()
 }

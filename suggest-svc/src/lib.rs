@@ -15,6 +15,7 @@ mod error;
 pub mod graph;
 mod grpc;
 mod live;
+mod pace;
 mod preferences;
 mod put_connections;
 mod put_identifiers;

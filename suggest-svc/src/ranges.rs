@@ -141,12 +141,11 @@ impl Ranges {
         let mut changed = reread || over.len() != counting.closed.len();
         for range in over {
             let known = counting.closed.get(&range).filter(|_| !reread).cloned();
-            let keys = match known {
-                Some(keys) => keys,
-                None => {
-                    changed = true;
-                    self.store.keys_of_range(range).await?.into()
-                }
+            let keys = if let Some(keys) = known {
+                keys
+            } else {
+                changed = true;
+                self.store.keys_of_range(range).await?.into()
             };
             closed.insert(range, keys);
         }

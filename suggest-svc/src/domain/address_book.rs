@@ -203,19 +203,18 @@ mod tests {
         MatchKey::from_bytes([n; 16])
     }
 
-    fn contact(forms: &[u8]) -> Result<Contact, Refusal> {
-        let forms = forms.iter().copied().map(key).collect();
-        Ok(Contact::new(forms, &Marker::new([0; 32])))
+    fn contact(numbers: &[u8]) -> Contact {
+        Contact::new(forms(numbers), &Marker::new([0; 32]))
     }
 
-    fn removal(forms: &[u8]) -> Result<Forms, Refusal> {
-        Ok(forms.iter().copied().map(key).collect())
+    fn forms(numbers: &[u8]) -> Forms {
+        numbers.iter().copied().map(key).collect()
     }
 
     fn received(added: &[&[u8]], removed: &[&[u8]]) -> Received {
         let mut received = Received::default();
-        let added = added.iter().map(|forms| contact(forms)).collect();
-        received.take(added, removed.iter().map(|forms| removal(forms)).collect());
+        let added = added.iter().map(|numbers| Ok(contact(numbers))).collect();
+        received.take(added, removed.iter().map(|numbers| Ok(forms(numbers))).collect());
         received
     }
 
@@ -271,7 +270,7 @@ mod tests {
     #[test]
     fn a_contact_counts_once_however_often_it_is_sent() {
         let mut received = received(&[&[1, 2], &[1, 2], &[2]], &[&[5], &[5]]);
-        received.take(vec![contact(&[1]), contact(&[2, 3])], vec![removal(&[1])]);
+        received.take(vec![Ok(contact(&[1])), Ok(contact(&[2, 3]))], vec![Ok(forms(&[1]))]);
         // The last has a form that was not there before; to be removed is another thing.
         assert_eq!((received.added.len(), received.accepted(), received.seen), (2, 4, 8));
     }
@@ -280,7 +279,7 @@ mod tests {
     fn refusals_are_counted_over_the_stream_and_cut_at_a_hundred() {
         let mut received = Received::default();
         let why = Refusal::Value(Rejection::Empty);
-        received.take(vec![contact(&[1]), Err(why)], vec![Err(why)]);
+        received.take(vec![Ok(contact(&[1])), Err(why)], vec![Err(why)]);
         received.take((0..200).map(|_| Err(why)).collect(), vec![]);
         let places: Vec<u32> = received.refused.iter().map(|(place, _)| *place).collect();
         assert_eq!(places[..3], [1, 2, 3]);

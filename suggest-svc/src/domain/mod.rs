@@ -4,6 +4,7 @@
 pub mod address_book;
 pub mod identifiers;
 pub mod listing;
+pub mod pace;
 pub mod quota;
 pub mod ranking;
 pub mod settings;

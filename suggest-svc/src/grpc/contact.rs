@@ -24,8 +24,10 @@ use super::{caller, convert, once, own_subject};
 use crate::{
     domain::{
         address_book::{Contact, Received},
+        pace::sync_step,
         uploaded::Marker,
     },
+    pace::on_grid,
     service::Suggest,
     sync_contacts::Mode,
 };
@@ -55,7 +57,8 @@ impl ContactService for ContactRpc {
         let once = once(&self.0, &caller, &sync.first.request_id, sync.digest());
         let mode = sync.mode();
         let answer = |token: &str| sync.answer(token);
-        let answer = self.0.sync_contacts(&once, &subject, &mode, &sync.received, answer).await?;
+        let work = self.0.sync_contacts(&once, &subject, &mode, &sync.received, answer);
+        let answer = on_grid(&self.0.clock, sync_step(sync.received.seen), work).await?;
         Ok(Response::new(answer))
     }
 

@@ -172,3 +172,21 @@ async fn syncs_of_hits_and_of_misses_cannot_be_told_apart() {
     assert!((0.48..=0.52).contains(&by_time), "{by_time}");
     assert!(control > 0.52 + 3.0 * deviation(CONTROLS), "{control}");
 }
+
+/// That an answer comes at the same time however different the work is shown where time is moved
+/// by hand (`pace`), and how little it differs above; here, that answers are held back by a real
+/// clock, whoever is found, and refusals as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn syncs_are_held_back_whoever_is_found() {
+    let world = World::on_sqlite_with(Clock::system(), |config| config.contacts.burst = 4).await;
+    world.people(&["ann", "bob", "cec"]).await;
+    let ann = world.user("ann");
+    for people in [["bob", "cec"], ["no-one", "nobody"]] {
+        let began = Instant::now();
+        ann.uploads(&people).await;
+        assert!(began.elapsed() >= Duration::from_millis(100), "{people:?}");
+    }
+    let began = Instant::now();
+    ann.sync(vec![ann.full(&["else"])]).await.unwrap_err();
+    assert!(began.elapsed() >= Duration::from_millis(100));
+}

@@ -29,7 +29,7 @@ mod rejection;
 pub use digest::Digest;
 pub use kind::Kind;
 pub use match_key::{MatchKey, MatchKeySecret, SecretTooShort};
-pub use normalised::{Normalised, digest, normalise, registered_digests};
+pub use normalised::{Normalised, digest, normalise, registered, registered_digests};
 pub use profile::Profile;
 pub use region::{Region, UnknownRegion};
 pub use rejection::Rejection;

@@ -57,15 +57,22 @@ pub fn registered_digests(
     raw: &str,
     default_region: Option<Region>,
 ) -> Result<Vec<Digest>, Rejection> {
+    Ok(Checked::parse(kind, raw, default_region)?.digests())
+}
+
+/// As [`registered_digests`], with the digest of the range that a phone number is in: its E.164 form, with the plus sign,
+/// without the last four digits. Whoever holds it can try ranges against it: it is to be keyed, as the others are.
+pub fn registered(
+    kind: Kind,
+    raw: &str,
+    default_region: Option<Region>,
+) -> Result<(Vec<Digest>, Option<Digest>), Rejection> {
     let checked = Checked::parse(kind, raw, default_region)?;
-    let mut digests = Vec::with_capacity(Profile::ALL.len());
-    for profile in Profile::ALL {
-        let digest = Digest::of(&checked.form(profile));
-        if !digests.contains(&digest) {
-            digests.push(digest);
-        }
-    }
-    Ok(digests)
+    let range = match &checked {
+        Checked::Phone(phone) => phone.range().map(Digest::of),
+        Checked::Email(_) | Checked::ExternalId(_) => None,
+    };
+    Ok((checked.digests(), range))
 }
 
 /// A value that is one of its kind; only the profile's way of writing it is still open.
@@ -89,6 +96,17 @@ impl<'a> Checked<'a> {
             Kind::Phone => Self::Phone(Phone::parse(trimmed, default_region)?),
             Kind::ExternalId => Self::ExternalId(external_id::check(trimmed)?),
         })
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        let mut digests = Vec::with_capacity(Profile::ALL.len());
+        for profile in Profile::ALL {
+            let digest = Digest::of(&self.form(profile));
+            if !digests.contains(&digest) {
+                digests.push(digest);
+            }
+        }
+        digests
     }
 
     fn form(&self, profile: Profile) -> Cow<'_, str> {

@@ -35,6 +35,11 @@ impl Phone {
         Ok(Self { e164 })
     }
 
+    /// The number without its last four digits.
+    pub(crate) fn range(&self) -> Option<&str> {
+        self.e164.get(..self.e164.len().checked_sub(4)?)
+    }
+
     /// The number as `profile` writes it.
     pub(crate) fn form(&self, profile: Profile) -> &str {
         if profile.keeps_plus() { &self.e164 } else { self.e164.trim_start_matches('+') }

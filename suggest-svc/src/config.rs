@@ -10,7 +10,10 @@ use service_kit::{
     store::StoreConfig,
 };
 
-use crate::domain::ranking::{Tuning, Weights, WeightsInvalid};
+use crate::domain::{
+    quota::Bucket,
+    ranking::{Tuning, Weights, WeightsInvalid},
+};
 
 /// The service's own keys, at the top level of the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -80,13 +83,32 @@ impl Default for PurposeConfig {
 #[serde(default)]
 pub struct ContactConfig {
     /// The most contacts of one sync, and entries of one address book: 16 bytes each in the store,
-    /// 48 in memory during the sync. More are refused. Default 20,000.
+    /// some 300 in memory during the sync. More are refused. Default 20,000.
     pub max_per_sync: usize,
+    /// The most contacts that one account may bring at once that it has not brought before, hit or
+    /// miss: a sync with more is refused whole. What it has brought takes 5 bytes in the store for
+    /// each form of each (of a phone number, two). Default 5,000.
+    pub burst: u64,
+    /// How long it takes until a whole burst may be brought again. Default 30 days.
+    pub refill: Span,
+    /// The most contacts that all accounts together may newly find at once in one range of 10,000
+    /// phone numbers (the country code and all digits but the last four). Beyond it whoever brings a
+    /// number of that range is answered as if nobody were found by it. docs/privacy.md has the
+    /// arithmetic. Default 150,000.
+    pub range_burst: u64,
+    /// How long it takes until as many may be found again. Default 30 days.
+    pub range_refill: Span,
 }
 
 impl Default for ContactConfig {
     fn default() -> Self {
-        Self { max_per_sync: 20_000 }
+        Self {
+            max_per_sync: 20_000,
+            burst: 5_000,
+            refill: Span::from_secs(30 * 86_400),
+            range_burst: 150_000,
+            range_refill: Span::from_secs(30 * 86_400),
+        }
     }
 }
 
@@ -272,6 +294,9 @@ pub enum ConfigInvalid {
     /// A snapshot that would be of no use.
     #[error("graph.snapshot_interval must be shorter than changes.keep")]
     SnapshotInterval,
+    /// A bucket that would never take anything, or never be full.
+    #[error("contacts.{0} must be at least 1, and {1} a millisecond for each")]
+    Bucket(&'static str, &'static str),
     /// A number that would turn the service off.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -281,6 +306,19 @@ impl SuggestConfig {
     /// The secret, ready to use.
     pub(crate) fn match_key_secret(&self) -> Result<MatchKeySecret, ConfigInvalid> {
         Ok(MatchKeySecret::new(1, self.match_keys.secret.expose().as_bytes())?)
+    }
+
+    /// How many contacts an account may bring, and how soon.
+    pub(crate) fn contact_bucket(&self) -> Result<Bucket, ConfigInvalid> {
+        let ContactConfig { burst, refill, .. } = self.contacts;
+        Bucket::new(burst, refill.get()).ok_or(ConfigInvalid::Bucket("burst", "refill"))
+    }
+
+    /// How many contacts may be found in one range of numbers, and how soon.
+    pub(crate) fn range_bucket(&self) -> Result<Bucket, ConfigInvalid> {
+        let ContactConfig { range_burst, range_refill, .. } = self.contacts;
+        let invalid = ConfigInvalid::Bucket("range_burst", "range_refill");
+        Bucket::new(range_burst, range_refill.get()).ok_or(invalid)
     }
 
     /// The ranking's knobs.

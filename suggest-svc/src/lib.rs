@@ -21,9 +21,11 @@ mod following;
 pub mod graph;
 mod grpc;
 mod live;
+mod pace;
 mod preferences;
 mod put_connections;
 mod put_identifiers;
+mod ranges;
 mod seal;
 mod service;
 mod sketch;
@@ -33,7 +35,7 @@ mod suggest;
 mod suggestion_id;
 mod sync_contacts;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use proto::suggest::v1::{
     contact_service_server::ContactServiceServer, graph_service_server::GraphServiceServer,
@@ -80,6 +82,7 @@ impl Service for SuggestService {
             .map_err(BootError::other)?;
         background(ctx, &suggest, &config);
         observe(ctx, &suggest);
+        report(ctx, &suggest);
         let limit = ctx.max_message_bytes;
         let graph = GraphServiceServer::new(GraphRpc(suggest.clone()));
         let contact = ContactServiceServer::new(ContactRpc(suggest.clone()));
@@ -95,6 +98,22 @@ impl Service for SuggestService {
     async fn migrate(config: &SuggestConfig) -> Result<(), BootError> {
         Ok(Store::migrate(&config.store).await?)
     }
+}
+
+/// What operators see of ranges of numbers over their budget.
+fn report(ctx: &Context, suggest: &Suggest) {
+    let figures = suggest.ranges.figures();
+    ctx.meter
+        .u64_observable_gauge("suggest_ranges_over_budget")
+        .with_description("Ranges of phone numbers in which nobody is newly found")
+        .with_callback(move |gauge| gauge.observe(figures.closed.load(Ordering::Relaxed), &[]))
+        .build();
+    let figures = suggest.ranges.figures();
+    ctx.meter
+        .u64_observable_counter("suggest_syncs_not_counted")
+        .with_description("Syncs whose finds were not counted in ranges: too many waited")
+        .with_callback(move |count| count.observe(figures.uncounted.load(Ordering::Relaxed), &[]))
+        .build();
 }
 
 /// Follows the store and forgets what is old, until the drain begins.
@@ -123,6 +142,10 @@ fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
     ctx.spawn("consent feed", async move {
         shutdown.run_until_cancelled(follower.follow_consent()).await;
     });
+    let (counter, shutdown) = (suggest.clone(), ctx.shutdown.clone());
+    ctx.spawn("ranges", async move {
+        shutdown.run_until_cancelled(counter.ranges.keep_counting(&counter.live)).await;
+    });
     let (pruner, shutdown) = (suggest.clone(), ctx.shutdown.clone());
     let (keep, keep_requests) = (changes.keep, changes.keep_requests);
     ctx.spawn("prune", async move {
@@ -150,6 +173,12 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         let (changes, requests) = (now.minus(keep.get()), now.minus(keep_requests.get()));
         if let Err(error) = suggest.store.prune(changes, requests).await {
             tracing::warn!(%error, "cannot forget what is old");
+        }
+        if let Err(error) = suggest.store.forget_empty_buckets(now).await {
+            tracing::warn!(%error, "cannot forget empty buckets");
+        }
+        if let Err(error) = suggest.store.forget_empty_ranges(now).await {
+            tracing::warn!(%error, "cannot forget empty ranges");
         }
         match suggest.store.forget_lapsed(now).await {
             Ok(()) => suggest.live.written(),

@@ -3,15 +3,22 @@
 use identifiers::MatchKey;
 use prost::Message;
 
-use crate::{domain::Subject, error::Error, service::Suggest, store::Once};
+use crate::{
+    domain::Subject,
+    error::Error,
+    service::Suggest,
+    store::{NumberRanges, Once},
+};
 
 impl Suggest {
     /// Replaces the identifiers of those people whose consent to the transfer is in force. Nothing
-    /// is stored of the others. `answer` is told of each, in order, whether it was stored.
+    /// is stored of the others. `answer` is told of each, in order, whether it was stored. `ranges` are those
+    /// of each one's numbers, in the same order.
     pub(crate) async fn put_identifiers<R: Message + Default>(
         &self,
         once: &Once,
         people: &[(Subject, Vec<MatchKey>)],
+        ranges: &[NumberRanges],
         answer: impl Fn(&[bool]) -> R + Sync,
     ) -> Result<R, Error> {
         let subjects: Vec<&Subject> = people.iter().map(|(subject, _)| subject).collect();
@@ -33,6 +40,9 @@ impl Suggest {
                 let is_stored = |(subject, _): &(Subject, _)| in_force.contains(subject);
                 let stored: Vec<_> = people.iter().filter(|one| is_stored(one)).cloned().collect();
                 writing.replace_identifiers(&stored).await?;
+                let with_ranges = people.iter().zip(ranges).filter(|(one, _)| is_stored(one));
+                let ranges: Vec<_> = with_ranges.map(|(one, ranges)| (&one.0, ranges)).collect();
+                writing.replace_ranges(&ranges).await?;
                 Ok(answer(&people.iter().map(is_stored).collect::<Vec<_>>()))
             })
             .await?;

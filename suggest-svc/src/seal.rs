@@ -5,11 +5,12 @@ use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, Mac};
+use identifiers::Digest;
 use proto::options::v1::Role;
 use service_kit::auth::Caller;
 use sha2::Sha256;
 
-use crate::domain::Subject;
+use crate::domain::{Subject, identifiers::Range, uploaded::Marker};
 
 /// Makes keyed digests of digests.
 #[derive(Clone)]
@@ -56,6 +57,48 @@ impl Seal {
     }
 }
 
+/// Makes what is stored of accounts' uploads and of ranges of numbers.
+#[derive(Clone)]
+pub(crate) struct ContactSeal {
+    uploads: Hmac<Sha256>,
+    ranges: Hmac<Sha256>,
+}
+
+impl ContactSeal {
+    /// Under the service's secret, for nothing else that is made with it.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        // Both longer than the 33 bytes that match keys are made from: never one of them.
+        let keyed = |purpose: &[u8]| {
+            // Unwrap safety: HMAC takes keys of every length.
+            #[allow(clippy::unwrap_used)]
+            let mut keyed = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+            keyed.update(purpose);
+            keyed
+        };
+        Self {
+            uploads: keyed(b"assent suggest-svc: what an account has uploaded, v1;"),
+            ranges: keyed(b"assent suggest-svc: a range of phone numbers, v1;"),
+        }
+    }
+
+    /// What makes this account's fingerprints.
+    pub(crate) fn marker(&self, subject: &Subject) -> Marker {
+        let mut mac = self.uploads.clone();
+        mac.update(subject.as_str().as_bytes());
+        Marker::new(mac.finalize().into_bytes().into())
+    }
+
+    /// The range of this digest, as it is stored.
+    pub(crate) fn range(&self, digest: &Digest) -> Range {
+        let mut mac = self.ranges.clone();
+        mac.update(digest.as_bytes());
+        let full = mac.finalize().into_bytes();
+        let mut first = [0; 8];
+        first.copy_from_slice(&full[..8]);
+        Range(i64::from_be_bytes(first))
+    }
+}
+
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seal")
@@ -64,7 +107,7 @@ impl fmt::Debug for Seal {
 
 #[cfg(test)]
 mod tests {
-    use sha2::Digest;
+    use sha2::Digest as _;
 
     use super::*;
 

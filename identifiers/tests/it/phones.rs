@@ -1,4 +1,4 @@
-use identifiers::{Digest, Kind, Profile, Rejection, digest, registered_digests};
+use identifiers::{Digest, Kind, Profile, Rejection, digest, registered, registered_digests};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 
 use crate::forms;
@@ -122,4 +122,17 @@ fn every_region_s_example_number_keeps_its_form() {
         regions += 1;
     }
     assert!(regions > 200, "only {regions} regions had an example");
+}
+
+#[test]
+fn numbers_that_differ_in_the_last_four_digits_are_in_one_range() {
+    let range = |raw| registered(Kind::Phone, raw, Some("DE".parse().unwrap())).unwrap().1.unwrap();
+    assert_eq!(range("+49 30 901820"), range("030 909999"));
+    assert_ne!(range("+49 30 901820"), range("+49 30 911820"));
+    assert_ne!(range("+49 30 901820"), range("+1 650 555 1212"));
+    let (digests, none) = registered(Kind::Email, "ann@example.org", None).unwrap();
+    assert_eq!(Ok(digests), registered_digests(Kind::Email, "ann@example.org", None));
+    assert!(none.is_none());
+    let phone = registered(Kind::Phone, "+16505551212", None).unwrap().0;
+    assert_eq!(Ok(phone), registered_digests(Kind::Phone, "+16505551212", None));
 }

@@ -1,6 +1,12 @@
 //! From an identifier as it was sent to the match keys that stand for it.
 
-use identifiers::{Digest, Kind, MatchKey, MatchKeySecret, Region, Rejection, registered_digests};
+use identifiers::{
+    Digest, Kind, MatchKey, MatchKeySecret, Region, Rejection, registered, registered_digests,
+};
+
+/// A range of 10,000 phone numbers, as a keyed number that says nothing of which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Range(pub i64);
 
 /// An identifier as it was sent.
 #[derive(Clone, Copy)]
@@ -22,6 +28,21 @@ pub enum Refusal {
     KindUnknown,
     /// The value is no such identifier.
     Value(Rejection),
+}
+
+/// The keys under which an identifier is found, and the digest of the range that it is in, if it is
+/// a phone number in clear: nobody knows that of another.
+pub fn registered_keys(
+    secret: &MatchKeySecret,
+    kind: Option<Kind>,
+    given: Given<'_>,
+    region: Option<Region>,
+) -> Result<(Vec<MatchKey>, Option<Digest>), Refusal> {
+    let (Some(kind), Given::Raw(text)) = (kind, given) else {
+        return Ok((match_keys(secret, kind, given, region)?, None));
+    };
+    let (digests, range) = registered(kind, text, region).map_err(Refusal::Value)?;
+    Ok((digests.iter().map(|digest| secret.match_key(kind, digest)).collect(), range))
 }
 
 /// The keys under which an identifier is found, or is looked for: one for each form that the
@@ -74,6 +95,24 @@ mod tests {
             identifiers::digest(Kind::Phone, identifiers::Profile::Google, "030901820", region);
         let hashed = keys(Given::Digest(form.unwrap().as_bytes()));
         assert!(national.contains(&hashed[0]));
+    }
+
+    #[test]
+    fn what_is_registered_has_the_same_keys_and_a_range_when_it_is_a_number_in_clear() {
+        let region = Some("DE".parse().unwrap());
+        let phone = Some(Kind::Phone);
+        let both = |kind, given| {
+            let (keys, range) = registered_keys(&secret(), kind, given, region).unwrap();
+            assert_eq!(keys, match_keys(&secret(), kind, given, region).unwrap());
+            range
+        };
+        assert!(both(phone, Given::Raw("030 901820")).is_some());
+        assert!(both(phone, Given::Digest(&[1; 32])).is_none());
+        assert!(both(Some(Kind::Email), Given::Raw("ann@example.org")).is_none());
+        let refused = registered_keys(&secret(), phone, Given::Raw("030 1"), None);
+        assert_eq!(refused.unwrap_err(), Refusal::Value(Rejection::RegionNeeded));
+        let refused = registered_keys(&secret(), None, Given::Raw("030 1"), None);
+        assert_eq!(refused.unwrap_err(), Refusal::KindUnknown);
     }
 
     #[test]

@@ -183,6 +183,11 @@ impl Graph {
         })
     }
 
+    /// The people who are found by this key.
+    pub fn owners(&self, key: &MatchKey) -> impl Iterator<Item = &str> {
+        self.keys.owners(key).map(|owner| self.subject(owner.person))
+    }
+
     /// Whether a key is a contact of the uploader now: somebody else had it when it was uploaded
     /// and has it still.
     pub fn is_contact(&self, uploader: &Subject, key: &MatchKey) -> bool {

@@ -21,7 +21,16 @@ use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{caller, convert, once, own_subject};
-use crate::{domain::address_book::Received, service::Suggest, sync_contacts::Mode};
+use crate::{
+    domain::{
+        address_book::{Contact, Received},
+        pace::sync_step,
+        uploaded::Marker,
+    },
+    pace::on_grid,
+    service::Suggest,
+    sync_contacts::Mode,
+};
 
 /// Answers people's apps about contacts.
 pub(crate) struct ContactRpc(pub(crate) Suggest);
@@ -36,7 +45,7 @@ impl ContactService for ContactRpc {
         let subject = own_subject(&caller)?;
         let first = next(&mut messages).await?;
         let first = first.ok_or_else(|| incomplete("the stream was empty"))?;
-        let mut sync = Sync::begin(&first);
+        let mut sync = Sync::begin(&first, self.0.contact_seal.marker(&subject));
         let first = sync.check(&self.0, &caller, first)?;
         // Nobody's contacts are read who has not agreed. Asked again when they are stored.
         self.0.transfer_consent(&subject).await?;
@@ -48,7 +57,8 @@ impl ContactService for ContactRpc {
         let once = once(&self.0, &caller, &sync.first.request_id, sync.digest());
         let mode = sync.mode();
         let answer = |token: &str| sync.answer(token);
-        let answer = self.0.sync_contacts(&once, &subject, &mode, &sync.received, answer).await?;
+        let work = self.0.sync_contacts(&once, &subject, &mode, &sync.received, answer);
+        let answer = on_grid(&self.0.clock, sync_step(sync.received.seen), work).await?;
         Ok(Response::new(answer))
     }
 
@@ -96,18 +106,19 @@ struct Sync {
     /// What the first message says beside contacts: the others say the same.
     first: SyncContactsRequest,
     digest: Sha256,
+    marker: Marker,
     received: Received,
 }
 
 impl Sync {
-    fn begin(first: &SyncContactsRequest) -> Self {
+    fn begin(first: &SyncContactsRequest, marker: Marker) -> Self {
         let first = SyncContactsRequest {
             request_id: first.request_id.clone(),
             mode: first.mode,
             sync_token: first.sync_token.clone(),
             ..SyncContactsRequest::default()
         };
-        Self { first, digest: Sha256::new(), received: Received::default() }
+        Self { first, digest: Sha256::new(), marker, received: Received::default() }
     }
 
     /// The next message and the region of its phone numbers, or all that is wrong with it.
@@ -121,7 +132,8 @@ impl Sync {
         self.agrees(&message, &mut bad);
         let count = self.received.seen + message.added.len() + message.removed.len();
         if count > suggest.max_contacts {
-            bad.add("added", format!("more than {} contacts in one sync", suggest.max_contacts));
+            let field = if message.added.is_empty() { "removed" } else { "added" };
+            bad.add(field, format!("more than {} contacts in one sync", suggest.max_contacts));
         }
         let region = convert::region(&At::Root, &message.default_region, &mut bad);
         bad.finish()?;
@@ -135,15 +147,15 @@ impl Sync {
         (message, region): (SyncContactsRequest, Option<Region>),
     ) -> Result<(), Status> {
         self.digest.update(request_digest(&message));
-        let secret = suggest.secret.clone();
+        let (secret, marker) = (suggest.secret.clone(), self.marker.clone());
         // Parsing phone numbers takes long enough to be done beside the calls.
         let parsed = compute(move || {
-            [message.added, message.removed].map(|identifiers| {
-                let keys = identifiers.iter().map(|one| convert::keys(&secret, one, region));
-                keys.collect::<Vec<_>>()
-            })
+            let forms = |one| convert::keys(&secret, one, region);
+            let contact = |one| forms(one).map(|forms| Contact::new(forms, &marker));
+            let added: Vec<_> = message.added.iter().map(contact).collect();
+            (added, message.removed.iter().map(forms).collect())
         });
-        let [added, removed] = parsed.await.map_err(|_| convert::failed())?;
+        let (added, removed) = parsed.await.map_err(|_| convert::failed())?;
         self.received.take(added, removed);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Values of the contract to domain types and back.
 
-use identifiers::{Kind, MatchKey, MatchKeySecret, Region, Rejection as Why};
+use identifiers::{Digest, Kind, MatchKey, MatchKeySecret, Region, Rejection as Why};
 use proto::{
     At, FieldErrors,
     errors::v1::Reason as ErrorReason,
@@ -15,7 +15,7 @@ use tonic::Status;
 
 use crate::domain::{
     Discoverability, Settings, Subject,
-    identifiers::{Given, Refusal, match_keys},
+    identifiers::{self as rules, Given, Refusal},
     listing::{MutualRange, Reason},
     spam::SpamReason,
 };
@@ -31,19 +31,35 @@ pub(super) fn keys(
     identifier: &Identifier,
     region: Option<Region>,
 ) -> Result<Vec<MatchKey>, Refusal> {
-    let kind = match identifier.kind() {
+    rules::match_keys(secret, kind(identifier), given(identifier), region)
+}
+
+/// The match keys of one identifier that is registered, and the digest of its range, if it is a
+/// phone number in clear.
+pub(super) fn registered_keys(
+    secret: &MatchKeySecret,
+    identifier: &Identifier,
+    region: Option<Region>,
+) -> Result<(Vec<MatchKey>, Option<Digest>), Refusal> {
+    rules::registered_keys(secret, kind(identifier), given(identifier), region)
+}
+
+fn kind(identifier: &Identifier) -> Option<Kind> {
+    match identifier.kind() {
         IdentifierKind::Unspecified => None,
         IdentifierKind::Email => Some(Kind::Email),
         IdentifierKind::Phone => Some(Kind::Phone),
         IdentifierKind::ExternalId => Some(Kind::ExternalId),
-    };
-    let given = match &identifier.value {
+    }
+}
+
+fn given(identifier: &Identifier) -> Given<'_> {
+    match &identifier.value {
         None => Given::Nothing,
         Some(Value::Raw(text)) => Given::Raw(text),
         Some(Value::Sha256(bytes)) => Given::Digest(bytes),
         Some(Value::Sha256Text(text)) => Given::DigestText(text),
-    };
-    match_keys(secret, kind, given, region)
+    }
 }
 
 pub(super) fn rejection(index: u32, refusal: Refusal) -> Rejection {

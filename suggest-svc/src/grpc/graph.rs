@@ -24,8 +24,12 @@ use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 use super::{convert, each, once, staged::staged};
 use crate::{
-    consents::Answers, domain::Subject, export::Export, put_connections::Connection,
-    service::Suggest, store::Once,
+    consents::Answers,
+    domain::Subject,
+    export::Export,
+    put_connections::Connection,
+    service::Suggest,
+    store::{NumberRanges, Once},
 };
 
 /// The records of one message of an export.
@@ -99,15 +103,15 @@ async fn put_identifiers(
     // Parsing phone numbers takes long enough to be done beside the calls.
     let parser = suggest.clone();
     let parsed = compute(move || registrations(&parser, &message, bad)).await;
-    let (people, rejections) = parsed.map_err(|_| convert::failed())??;
+    let (people, ranges, rejections) = parsed.map_err(|_| convert::failed())??;
     let answer = |is_stored: &[bool]| PutIdentifiersResponse {
         request_id: request_id.clone(),
         results: is_stored.iter().zip(&rejections).map(result).collect(),
     };
-    Ok(suggest.put_identifiers(&once, &people, answer).await?)
+    Ok(suggest.put_identifiers(&once, &people, &ranges, answer).await?)
 }
 
-type Parsed = (Vec<(Subject, Vec<MatchKey>)>, Vec<Vec<Rejection>>);
+type Parsed = (Vec<(Subject, Vec<MatchKey>)>, Vec<NumberRanges>, Vec<Vec<Rejection>>);
 
 #[allow(clippy::result_large_err)]
 fn registrations(
@@ -115,19 +119,21 @@ fn registrations(
     message: &PutIdentifiersRequest,
     mut bad: FieldErrors,
 ) -> Result<Parsed, Status> {
-    let (mut people, mut rejections, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let (mut people, mut ranges, mut rejections) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
     for (index, registration) in message.registrations.iter().enumerate() {
         let at = At::Item(&At::Root, "registrations", index);
         // An empty one is refused as such already.
         if !seen.insert(&registration.subject_id) && !registration.subject_id.is_empty() {
             bad.add(at.field("subject_id"), "stands here twice");
         }
-        let (keys, refused) = registration_keys(suggest, &at, registration, &mut bad);
+        let (keys, in_ranges, refused) = registration_keys(suggest, &at, registration, &mut bad);
+        ranges.push(in_ranges);
         people.push((registration.subject_id.as_str().into(), keys));
         rejections.push(refused);
     }
     bad.finish()?;
-    Ok((people, rejections))
+    Ok((people, ranges, rejections))
 }
 
 fn registration_keys(
@@ -135,20 +141,29 @@ fn registration_keys(
     at: &At<'_>,
     registration: &Registration,
     bad: &mut FieldErrors,
-) -> (Vec<MatchKey>, Vec<Rejection>) {
+) -> (Vec<MatchKey>, NumberRanges, Vec<Rejection>) {
     let region = convert::region(at, &registration.default_region, bad);
-    let (mut keys, mut rejections) = (Vec::new(), Vec::new());
+    let (mut keys, mut ranges, mut rejections) = (Vec::new(), NumberRanges::new(), Vec::new());
     if !bad.is_empty() {
         // Refused whole, and there may be more than the contract allows: not worth parsing.
-        return (keys, rejections);
+        return (keys, ranges, rejections);
     }
     for (index, identifier) in (0..).zip(&registration.identifiers) {
-        match convert::keys(&suggest.secret, identifier, region) {
-            Ok(found) => keys.extend(found),
+        match convert::registered_keys(&suggest.secret, identifier, region) {
+            Ok((found, range)) => {
+                if let Some(digest) = range {
+                    let range = ranges.entry(suggest.contact_seal.range(&digest)).or_default();
+                    // In order and each once: what is sent again is stored already.
+                    range.extend(&found);
+                    range.sort_unstable();
+                    range.dedup();
+                }
+                keys.extend(found);
+            }
             Err(refusal) => rejections.push(convert::rejection(index, refusal)),
         }
     }
-    (keys, rejections)
+    (keys, ranges, rejections)
 }
 
 fn result((is_stored, rejections): (&bool, &Vec<Rejection>)) -> RegistrationResult {

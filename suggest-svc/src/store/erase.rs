@@ -105,8 +105,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Forgets people: identifiers, connections in both directions, address books, and that they
-    /// were here.
+    /// Forgets people: identifiers, connections in both directions, address books, what they have
+    /// uploaded, and that they were here.
     pub(super) async fn erase(&self, people: &[Subject]) -> Result<(), StoreError> {
         for chunk in people.chunks(ROWS) {
             let named = || chunk.iter().map(Subject::as_str);
@@ -126,6 +126,8 @@ impl Writing {
                 .filter(address_book::Column::Subject.is_in(named()))
                 .exec(&*self.tx)
                 .await?;
+            self.forget_uploaded(chunk).await?;
+            self.forget_ranges(chunk).await?;
             person::Entity::delete_many()
                 .filter(person::Column::Subject.is_in(named()))
                 .exec(&*self.tx)

@@ -18,12 +18,13 @@ mod load;
 mod migration;
 mod people;
 mod personal;
+mod quota;
+mod ranges;
 mod spam;
 #[cfg(test)]
 mod tests;
 mod writing;
 
-use identifiers::MatchKey;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
     clock::UnixMillis,
@@ -31,16 +32,17 @@ use service_kit::{
 };
 
 use crate::{
-    domain::{Settings, Subject, address_book::entries},
+    domain::{Settings, Subject},
     graph,
 };
-use entity::{address_book, block, change as changes, contact_settings, erased, head, request};
+use entity::{block, change as changes, contact_settings, erased, head, request};
 use migration::Migrator;
 
 pub(crate) use export::Held;
 pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
 pub(crate) use spam::{Complaints, Review};
+pub(crate) use ranges::NumberRanges;
 pub(crate) use writing::{Once, Writing};
 
 /// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the
@@ -99,15 +101,6 @@ impl Store {
     pub(crate) async fn settings(&self, subject: &Subject) -> Result<Settings, StoreError> {
         let row = contact_settings::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
         Ok(row.map(|row| columns::settings(&row)).transpose()?.unwrap_or_default())
-    }
-
-    /// The entries of a person's address book as they are stored, padding among them.
-    pub(crate) async fn address_book(
-        &self,
-        subject: &Subject,
-    ) -> Result<Vec<MatchKey>, StoreError> {
-        let row = address_book::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
-        Ok(row.map_or_else(Vec::new, |row| entries(&row.entries)))
     }
 
     /// Whom a person blocks, in ascending order from after `after` on.

@@ -1,35 +1,49 @@
 //! What a person says: contacts, settings, blocks.
 
-use sea_orm::{ActiveValue::Set, EntityTrait, QueryFilter, prelude::*, sea_query::OnConflict};
+use identifiers::MatchKey;
+use sea_orm::{
+    ActiveValue::Set, EntityTrait, QueryFilter, QuerySelect, prelude::*, sea_query::OnConflict,
+};
 use service_kit::{clock::UnixMillis, store::StoreError};
 
 use super::{
-    columns,
+    Store, columns,
     entity::{address_book, block, contact_settings},
     writing::Writing,
 };
 use crate::{
-    domain::{Settings, Subject, address_book::ENTRY_BYTES},
+    domain::{Settings, Subject, address_book::entries},
     error::Error,
 };
 
-/// An address book as it is stored, without its content.
+/// An address book as it is stored.
 #[derive(Debug)]
 pub(crate) struct StoredBook {
     /// The token of its last sync.
     pub(crate) token: String,
-    /// How many entries it has, padding among them.
-    pub(crate) entries: usize,
+    /// Its entries, padding among them.
+    pub(crate) entries: Vec<MatchKey>,
 }
 
-impl Writing {
+impl Store {
     /// A person's address book, if they synced one.
     pub(crate) async fn address_book(
         &self,
         subject: &Subject,
     ) -> Result<Option<StoredBook>, StoreError> {
-        let row = address_book::Entity::find_by_id(subject.as_str()).one(&*self.tx).await?;
-        Ok(row.map(|row| StoredBook { token: row.token, entries: row.entries.len() / ENTRY_BYTES }))
+        let row = address_book::Entity::find_by_id(subject.as_str()).one(&self.db).await?;
+        Ok(row.map(|row| StoredBook { token: row.token, entries: entries(&row.entries) }))
+    }
+}
+
+impl Writing {
+    /// The token of a person's last sync, if their address book is there.
+    pub(crate) async fn sync_token(&self, subject: &Subject) -> Result<Option<String>, StoreError> {
+        let token = address_book::Entity::find_by_id(subject.as_str())
+            .select_only()
+            .column(address_book::Column::Token)
+            .into_tuple();
+        Ok(token.one(&*self.tx).await?)
     }
 
     /// Stores a person's address book in place of the one before.

@@ -9,8 +9,19 @@ use sea_orm::ExprTrait;
 use service_kit::config::Secret;
 use tempfile::TempDir;
 
-use super::*;
-use crate::{consents::Answers, domain::Standing, graph::Graph};
+use std::collections::BTreeMap;
+
+use super::{entity::range_budget, *};
+use crate::{
+    consents::Answers,
+    domain::{
+        Standing,
+        identifiers::Range,
+        quota::Bucket,
+        uploaded::{Marker, Offer, Uploaded},
+    },
+    graph::Graph,
+};
 
 macro_rules! on_both_databases {
     ($($test:ident),* $(,)?) => {
@@ -144,6 +155,67 @@ async fn an_older_answer_is_not_in_force_against_a_newer_one(store: Store) {
         Ok(writing.put_consents(answers, [ann], HashSet::new(), AT(100)).await?)
     };
     assert!(store.write("late", AT(100), put).await.unwrap().is_empty());
+}
+
+async fn the_end_of_a_consent_leaves_how_full_the_bucket_is_and_an_erasure_nothing(store: Store) {
+    people(&store).await;
+    let ann = &who("ann");
+    let marker = Marker::new([1; 32]);
+    let marks = &[marker.mark(&key(1))];
+    let sync = |writing: Writing| async move {
+        let mut known = writing.uploaded(ann).await?;
+        let offer = Offer { marks, found: true, closed: false };
+        let new = known.offer(std::iter::once(offer), 10).new;
+        writing.put_uploaded(ann, &known).await?;
+        writing.put_bucket(ann, 500).await?;
+        Ok((new, writing.bucket(ann).await?))
+    };
+    assert_eq!(store.write("sync", AT(2), sync).await.unwrap(), (1, Some(500)));
+    assert_eq!(store.write("sync", AT(2), sync).await.unwrap(), (0, Some(500)));
+    store.forget_lapsed(AT(100)).await.unwrap();
+    let left = |writing: Writing| async move {
+        Ok((writing.uploaded(ann).await? == Uploaded::default(), writing.bucket(ann).await?))
+    };
+    assert_eq!(store.write("left", AT(100), left).await.unwrap(), (true, Some(500)));
+    store.forget_empty_buckets(AT(499)).await.unwrap();
+    assert_eq!(store.write("left", AT(499), left).await.unwrap(), (true, Some(500)));
+    let erase = |writing: Writing| async move {
+        Ok(writing.forget_buckets(std::slice::from_ref(ann)).await?)
+    };
+    store.write("erase", AT(499), erase).await.unwrap();
+    assert_eq!(store.write("left", AT(499), left).await.unwrap(), (true, None));
+}
+
+async fn empty_buckets_are_forgotten(store: Store) {
+    let ann = &who("ann");
+    let fill = |writing: Writing| async move { Ok(writing.put_bucket(ann, 500).await?) };
+    store.write("fill", AT(1), fill).await.unwrap();
+    let bucket = |writing: Writing| async move { Ok(writing.bucket(ann).await?) };
+    store.forget_empty_buckets(AT(500)).await.unwrap();
+    assert_eq!(store.write("left", AT(500), bucket).await.unwrap(), None);
+}
+
+async fn what_replicas_count_in_a_range_adds_up_and_leaks(store: Store) {
+    let bucket = Bucket::new(100, std::time::Duration::from_secs(100)).unwrap();
+    let counts = |first, second| BTreeMap::from([(Range(1), first), (Range(-2), second)]);
+    let over = async |now| {
+        let mut over = store.ranges_over_budget(bucket, AT(now), 10).await.unwrap();
+        over.sort_unstable();
+        over
+    };
+    store.count_additions(&counts(60, 100), bucket, AT(1_000)).await.unwrap();
+    assert!(over(1_000).await.is_empty());
+    store.count_additions(&counts(60, 1), bucket, AT(1_000)).await.unwrap();
+    assert_eq!(over(1_000).await, [Range(-2), Range(1)]);
+    assert_eq!(over(2_000).await, [Range(1)]);
+    assert_eq!(over(20_999).await, [Range(1)]);
+    assert!(over(21_000).await.is_empty());
+    // An empty bucket is as good as none.
+    store.forget_empty_ranges(AT(102_000)).await.unwrap();
+    store.count_additions(&counts(101, 100), bucket, AT(300_000)).await.unwrap();
+    assert_eq!(over(300_000).await, [Range(1)]);
+    store.forget_empty_ranges(AT(400_000)).await.unwrap();
+    assert_eq!(range_budget::Entity::find().count(&store.db).await.unwrap(), 1);
 }
 
 async fn block(store: &Store, blocked: &str, at: i64, is_blocked: bool) {
@@ -298,6 +370,9 @@ async fn pruning_leaves_no_holes_though_clocks_differ(store: Store) {
 }
 
 on_both_databases! {
+    the_end_of_a_consent_leaves_how_full_the_bucket_is_and_an_erasure_nothing,
+    empty_buckets_are_forgotten,
+    what_replicas_count_in_a_range_adds_up_and_leaks,
     who_has_lapsed_is_forgotten_but_for_their_own_word,
     who_denies_is_forgotten_unless_a_later_answer_is_known,
     a_new_consent_starts_from_nothing_also_before_the_sweep,

@@ -12,7 +12,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use crate::{
     on_both_stores,
-    world::{TRANSFER, World, bad_fields, reason},
+    world::{TRANSFER, World, bad_fields, reason, registration},
 };
 
 /// People who can be found by everyone.
@@ -138,6 +138,38 @@ async fn a_stream_that_contradicts_itself_stores_nothing(world: World) {
     assert_eq!(ann.sync(vec![first]).await.unwrap().accepted, 2);
 }
 
+async fn a_token_comes_with_a_delta_and_with_nothing_else(world: World) {
+    world.people(&["ann"]).await;
+    let ann = world.user("ann");
+    let token = ann.uploads(&[]).await;
+    assert_eq!(bad_fields(ann.sync(vec![ann.delta("", &[], &[])]).await), ["sync_token"]);
+    let mut full = ann.full(&[]);
+    full.sync_token.clone_from(&token);
+    assert_eq!(bad_fields(ann.sync(vec![full.clone()]).await), ["sync_token"]);
+    full.mode = SyncMode::Unspecified.into();
+    assert_eq!(bad_fields(ann.sync(vec![full]).await), ["mode"]);
+    ann.sync(vec![ann.delta(&token, &[], &[])]).await.unwrap();
+}
+
+async fn ones_own_address_is_a_contact_like_any_that_finds_nobody(world: World) {
+    open_people(&world, &["ann", "bob"]).await;
+    let ann = world.user("ann");
+    let told = |answer: SyncContactsResponse| (answer.accepted, answer.rejections);
+    let own = told(ann.sync(vec![ann.full(&["ann"])]).await.unwrap());
+    assert!(ann.suggested().await.is_empty());
+    let nobodys = told(ann.sync(vec![ann.full(&["nobody"])]).await.unwrap());
+    assert_eq!(own, nobodys);
+    // Whoever shares it is found, each by the other.
+    world.register(vec![registration("bob", &["ann", "bob"])]).await.unwrap();
+    ann.uploads(&["ann"]).await;
+    assert_eq!(ann.suggested().await, ["bob"]);
+    let bob = world.user("bob");
+    bob.uploads(&["bob"]).await;
+    assert!(bob.suggested().await.is_empty());
+    bob.uploads(&["bob", "ann"]).await;
+    assert_eq!(bob.suggested().await, ["ann"]);
+}
+
 async fn a_stream_that_breaks_off_stores_nothing(world: World) {
     open_people(&world, &["ann", "bob", "cec"]).await;
     let ann = world.user("ann");
@@ -165,14 +197,20 @@ async fn a_stream_that_breaks_off_stores_nothing(world: World) {
 async fn more_contacts_than_are_allowed_are_refused(world: World) {
     open_people(&world, &["ann", "bob"]).await;
     let ann = world.user("ann");
-    let many = ["bob"; 51];
+    let names: Vec<_> = (0..51).map(|n| format!("n{n}")).collect();
+    let mut many: Vec<_> = names.iter().map(String::as_str).collect();
+    many[49] = "bob";
     assert_eq!(bad_fields(ann.sync(vec![ann.full(&many)]).await), ["added"]);
+    // One that is there already counts, too: what is held in memory is what was sent.
+    assert_eq!(bad_fields(ann.sync(vec![ann.full(&["bob"; 51])]).await), ["added"]);
     let first = ann.full(&many[..30]);
     let second = proto::suggest::v1::SyncContactsRequest {
         added: first.added[..21].to_vec(),
         ..first.clone()
     };
     assert_eq!(bad_fields(ann.sync(vec![first, second]).await), ["added"]);
+    let before = ann.uploads(&[]).await;
+    assert_eq!(bad_fields(ann.sync(vec![ann.delta(&before, &[], &many)]).await), ["removed"]);
     let token = ann.uploads(&many[..50]).await;
     // The book is full, whoever was found.
     let more = ann.sync(vec![ann.delta(&token, &["bob"], &[])]).await;
@@ -190,11 +228,11 @@ async fn refused_contacts_are_named_by_their_place_in_the_stream(world: World) {
         value: Some(Value::Sha256(vec![1; 31])),
     });
     let answer = ann.sync(vec![first, second]).await.unwrap();
+    assert_eq!(answer.accepted, 1, "the same address twice is one contact");
     let rejections: Vec<_> =
         answer.rejections.iter().map(|one| (one.index, one.reason())).collect();
     let unknown = RejectionReason::KindUnknown;
     assert_eq!(rejections, [(1, unknown), (3, unknown), (4, RejectionReason::WrongLength)]);
-    assert_eq!(answer.accepted, 2);
 }
 
 async fn contacts_and_settings_survive_a_restart_and_deletion_is_for_good(mut world: World) {
@@ -234,6 +272,8 @@ on_both_stores! {
     a_contact_who_joins_later_is_found_at_the_next_sync,
     a_sync_sent_again_is_answered_alike_and_done_once,
     a_stream_that_contradicts_itself_stores_nothing,
+    a_token_comes_with_a_delta_and_with_nothing_else,
+    ones_own_address_is_a_contact_like_any_that_finds_nobody,
     a_stream_that_breaks_off_stores_nothing,
     more_contacts_than_are_allowed_are_refused,
     refused_contacts_are_named_by_their_place_in_the_stream,

@@ -95,6 +95,8 @@ impl World {
         };
         service.match_keys.secret = Secret::new("a secret of thirty-two bytes, or more");
         service.contacts.max_per_sync = 50;
+        service.contacts.burst = 60;
+        service.contacts.range_burst = 30;
         service.blocks.max_per_person = 6;
         service.feedback.max_dismissed_per_person = 3;
         service.spam.max_reports_per_person = 3;
@@ -128,10 +130,17 @@ impl World {
 
     /// Ends the only replica and starts another one.
     pub(crate) async fn restart(&mut self) {
-        let old = self.replicas.pop().unwrap();
-        drop(old.channel);
-        old.running.stop();
-        old.running.stopped().await.unwrap();
+        assert_eq!(self.replicas.len(), 1);
+        self.restart_all().await;
+    }
+
+    /// Ends all replicas at once and starts one.
+    pub(crate) async fn restart_all(&mut self) {
+        for old in self.replicas.drain(..) {
+            drop(old.channel);
+            old.running.stop();
+            old.running.stopped().await.unwrap();
+        }
         self.add_replica().await;
     }
 
@@ -254,11 +263,15 @@ impl World {
 
     /// The digests of requests, as whoever stole the store has them.
     pub(crate) async fn stolen_digests(&self) -> Vec<Vec<u8>> {
+        self.stolen("SELECT digest FROM request").await
+    }
+
+    /// The first column of what a statement selects, as whoever stole the store may ask.
+    pub(crate) async fn stolen<T: sea_orm::TryGetable>(&self, sql: &str) -> Vec<T> {
         let db = self.store().await;
-        let select =
-            Statement::from_string(db.get_database_backend(), "SELECT digest FROM request");
+        let select = Statement::from_string(db.get_database_backend(), sql);
         let rows = db.query_all_raw(select).await.unwrap();
-        rows.iter().map(|row| row.try_get("", "digest").unwrap()).collect()
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
     fn request<T>(&self, caller: &Caller, message: T) -> Request<T> {
@@ -435,6 +448,11 @@ impl User<'_> {
             .collect()
     }
 
+    pub(crate) async fn deletes_contacts(&self) {
+        let message = DeleteContactsRequest { request_id: self.world.new_id() };
+        self.contacts().delete_contacts(self.request(message)).await.unwrap();
+    }
+
     /// Syncs these people's addresses as the whole address book; the token.
     pub(crate) async fn uploads(&self, people: &[&str]) -> String {
         self.sync(vec![self.full(people)]).await.unwrap().sync_token
@@ -507,6 +525,19 @@ pub(crate) fn address(person: &str) -> Identifier {
 
 pub(crate) fn addresses(people: &[&str]) -> Vec<Identifier> {
     people.iter().map(|person| address(person)).collect()
+}
+
+/// A phone number in clear.
+pub(crate) fn phone(number: &str) -> Identifier {
+    let value = Some(Value::Raw(number.to_owned()));
+    Identifier { kind: IdentifierKind::Phone.into(), value }
+}
+
+/// The SHA-256 of what somebody has normalised.
+pub(crate) fn hashed(kind: IdentifierKind, normalised: &str) -> Identifier {
+    use sha2::Digest as _;
+    let value = Some(Value::Sha256(sha2::Sha256::digest(normalised).to_vec()));
+    Identifier { kind: kind.into(), value }
 }
 
 pub(crate) fn registration(person: &str, found_by: &[&str]) -> Registration {

@@ -2,6 +2,7 @@
 
 mod m0001_graph;
 mod m0002_lapsed;
+mod m0003_quotas;
 mod m0004_feed;
 mod m0005_feedback;
 mod m0006_marks;
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_graph::Migration),
             Box::new(m0002_lapsed::Migration),
+            Box::new(m0003_quotas::Migration),
             Box::new(m0004_feed::Migration),
             Box::new(m0005_feedback::Migration),
             Box::new(m0006_marks::Migration),

@@ -117,6 +117,7 @@ impl Writing {
             for pairs in pairs.chunks(ROWS / 2) {
                 self.disconnect(pairs).await?;
             }
+            self.leave_keys_of(chunk).await?;
             identifier::Entity::delete_many()
                 .filter(identifier::Column::Subject.is_in(named()))
                 .exec(&*self.tx)

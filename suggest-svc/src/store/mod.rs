@@ -13,6 +13,7 @@ mod erasures;
 mod export;
 mod feed;
 mod follow;
+mod left_keys;
 mod load;
 mod migration;
 mod people;

@@ -141,8 +141,18 @@ impl World {
         rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
-    /// In which tables and columns a text stands, if only as a part of a longer one.
-    pub(crate) async fn stands_in(&self, text: &str) -> Vec<String> {
+    /// The keys by which a person is found.
+    pub(crate) async fn keys_of(&self, person: &str) -> Vec<Vec<u8>> {
+        let db = self.store().await;
+        let query = format!("SELECT match_key FROM identifier WHERE subject = '{person}'");
+        let query = Statement::from_string(db.get_database_backend(), query);
+        let rows = db.query_all_raw(query).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    /// In which tables and columns something stands, if only as a part of something longer.
+    pub(crate) async fn stands_in(&self, what: impl AsRef<[u8]>) -> Vec<String> {
+        let what = what.as_ref();
         let mut places = Vec::new();
         for (table, column) in self.columns().await {
             let db = self.store().await;
@@ -154,7 +164,7 @@ impl World {
                 let written = row.try_get_by_index::<String>(0).map(String::into_bytes);
                 let bytes = written.or_else(|_| row.try_get_by_index::<Vec<u8>>(0));
                 let bytes = bytes.unwrap_or_default();
-                if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+                if bytes.windows(what.len()).any(|part| part == what) {
                     places.push(format!("{table}.{column}"));
                 }
             }
@@ -186,6 +196,14 @@ impl World {
     pub(crate) async fn is_here(&self, person: &str) -> bool {
         let query = format!("SELECT subject FROM person WHERE subject = '{person}'");
         !self.column(&query).await.is_empty()
+    }
+
+    /// Waits until the sweep with which a service begins has ended.
+    pub(crate) async fn until_swept(&self) {
+        let query = "SELECT id || '' FROM feed_position WHERE sweep IS NULL AND swept_at > 0";
+        while self.column(query).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until a person is not here any more.

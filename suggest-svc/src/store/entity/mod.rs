@@ -10,5 +10,6 @@ pub(super) mod erasure;
 pub(super) mod feed_position;
 pub(super) mod head;
 pub(super) mod identifier;
+pub(super) mod left_key;
 pub(super) mod person;
 pub(super) mod request;

@@ -9,6 +9,7 @@ mod erasure;
 mod export;
 mod following;
 mod identifiers;
+mod inspection;
 mod privacy;
 mod replicas;
 mod suggestions;

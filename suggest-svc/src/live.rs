@@ -64,6 +64,13 @@ impl Live {
         Ok(read(&self.state().graph))
     }
 
+    /// What `read` makes of the graph as this process has it at hand, as of a position that may be
+    /// behind the store's.
+    pub(crate) fn at_hand<T>(&self, read: impl FnOnce(&Graph, Position) -> T) -> T {
+        let state = self.state();
+        read(&state.graph, state.position)
+    }
+
     /// As [`Live::read`], with working space for a ranking.
     pub(crate) async fn rank<T>(
         &self,
@@ -249,6 +256,7 @@ impl State {
         let graph = &mut self.graph;
         for (subject, standing) in &delta.consents {
             graph.set_consent(subject, standing.transfer, standing.suggest);
+            graph.set_revision(subject, standing.revision);
         }
         for (subject, keys) in delta.keys {
             graph.set_keys(&subject, keys);

@@ -3,7 +3,7 @@
 use prost::Message;
 use service_kit::clock::UnixMillis;
 
-use crate::{domain::Subject, error::Error, service::Suggest, store::Once};
+use crate::{consents::Answers, domain::Subject, error::Error, service::Suggest, store::Once};
 
 /// Two people who know each other, and since when, if that is known.
 pub(crate) struct Connection {
@@ -13,26 +13,33 @@ pub(crate) struct Connection {
 }
 
 impl Suggest {
-    /// Stores the connections of which both ends have a consent to the transfer in force. `answer`
-    /// is told the indexes of the others.
+    /// What the people at the ends have agreed to.
+    pub(crate) async fn ends_agreed(&self, connections: &[Connection]) -> Result<Answers, Error> {
+        self.ask(connections.iter().flat_map(|pair| [&pair.one, &pair.other]).collect()).await
+    }
+
+    /// Stores the connections of which both ends have a consent to the transfer in force, as
+    /// [`Suggest::ends_agreed`] was told. `answer` is told the indexes of the others.
     pub(crate) async fn put_connections<R: Message + Default>(
         &self,
         once: &Once,
         connections: &[Connection],
+        consents: &Answers,
         answer: impl Fn(&[usize]) -> R + Sync,
     ) -> Result<R, Error> {
-        let ends = connections.iter().flat_map(|pair| [&pair.one, &pair.other]).collect();
-        let consents = self.ask(ends).await?;
+        // So that what is stored of these people is known.
+        self.live.read(|_| ()).await?;
         let agreed =
             |pair: &Connection| consents.is_granted(&pair.one) && consents.is_granted(&pair.other);
-        let (consents, agreed, answer) = (&consents, &agreed, &answer);
+        let (agreed, answer) = (&agreed, &answer);
         let answer = self
             .store
             .once("put connections", once, |writing| async move {
                 let consents = &*self.still(&writing, consents).await?;
                 let pairs = connections.iter().filter(|pair| agreed(pair));
                 let people = pairs.flat_map(|pair| [&pair.one, &pair.other]);
-                let in_force = writing.put_consents(consents, people, self.clock.now()).await?;
+                let (settled, now) = (self.settled(&writing, consents), self.clock.now());
+                let in_force = writing.put_consents(consents, people, settled, now).await?;
                 let (mut stored, mut awaiting) = (Vec::new(), Vec::new());
                 for (index, pair) in connections.iter().enumerate() {
                     if in_force.contains(&pair.one) && in_force.contains(&pair.other) {

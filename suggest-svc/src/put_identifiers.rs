@@ -26,7 +26,10 @@ impl Suggest {
             .once("put identifiers", once, |writing| async move {
                 let consents = &*self.still(&writing, consents).await?;
                 let now = self.clock.now();
-                let in_force = writing.put_consents(consents, consents.granted(), now).await?;
+                let in_force = {
+                    let settled = self.settled(&writing, consents);
+                    writing.put_consents(consents, consents.granted(), settled, now).await?
+                };
                 let is_stored = |(subject, _): &(Subject, _)| in_force.contains(subject);
                 let stored: Vec<_> = people.iter().filter(|one| is_stored(one)).cloned().collect();
                 writing.replace_identifiers(&stored).await?;

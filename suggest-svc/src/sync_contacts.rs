@@ -67,7 +67,11 @@ impl Suggest {
             .store
             .once("sync contacts", once, |writing| async move {
                 let consents = &*self.still(&writing, consents).await?;
-                let in_force = writing.put_consents(consents, [subject], self.clock.now()).await?;
+                let in_force = {
+                    let settled = self.settled(&writing, consents);
+                    let now = self.clock.now();
+                    writing.put_consents(consents, [subject], settled, now).await?
+                };
                 if !in_force.contains(subject) {
                     return Err(Error::ConsentNotGranted);
                 }

@@ -10,9 +10,12 @@ pub struct Standing {
     pub suggest: i64,
     /// To count where spam is fought.
     pub spam: i64,
+    /// As of which revision of their consents.
+    pub revision: i64,
 }
 
 impl Standing {
     /// Of who is not here.
-    pub const NONE: Self = Self { transfer: i64::MIN, suggest: i64::MIN, spam: i64::MIN };
+    pub const NONE: Self =
+        Self { transfer: i64::MIN, suggest: i64::MIN, spam: i64::MIN, revision: 0 };
 }

@@ -45,6 +45,11 @@ impl Builder {
         self.graph.suggestions.set(person, suggestions);
     }
 
+    /// As [`Graph::set_revision`].
+    pub fn revision(&mut self, subject: &Subject, revision: i64) {
+        self.graph.set_revision(subject, revision);
+    }
+
     /// One more key by which a person is found.
     pub fn key(&mut self, subject: &Subject, key: OwnedKey) {
         let person = self.graph.intern(subject);

@@ -22,6 +22,16 @@ impl Graph {
         }
     }
 
+    /// Sets as of which revision of the person's consents that is.
+    pub fn set_revision(&mut self, subject: &Subject, revision: i64) {
+        let Some(person) = self.ordinal(subject) else { return };
+        let person = person as usize;
+        if person >= self.revisions.len() {
+            self.revisions.resize(person + 1, 0);
+        }
+        self.revisions[person] = revision;
+    }
+
     /// Moves the graph to this instant: whose consent has ended by it counts no more.
     pub fn advance(&mut self, now: i64) {
         for person in self.transfer.advance(now) {

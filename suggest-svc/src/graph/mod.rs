@@ -59,6 +59,8 @@ pub struct Graph {
     transfer: Consents,
     /// Consent to being suggested and to suggestions, as last heard.
     suggestions: Consents,
+    /// By ordinal: as of which revision of a person's consents.
+    revisions: Vec<i64>,
     keys: Keys,
     books: Books,
     blocks: Blocks,
@@ -138,6 +140,13 @@ impl Graph {
     #[inline]
     pub fn is_live(&self, person: Ordinal) -> bool {
         self.transfer.has(person)
+    }
+
+    /// Until when a person's consent to the transfer is in force, in Unix milliseconds, and as of
+    /// which revision of their consents; nothing where none is known.
+    pub fn standing(&self, person: Ordinal) -> Option<(i64, i64)> {
+        let revision = self.revisions.get(person as usize)?;
+        Some((self.transfer.until(person), *revision))
     }
 
     /// Whether a person agrees to suggestions, as last heard: who is shown or named is asked about

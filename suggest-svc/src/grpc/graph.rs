@@ -22,8 +22,11 @@ use service_kit::{
 };
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
-use super::{convert, each, once};
-use crate::{domain::Subject, export::Export, put_connections::Connection, service::Suggest};
+use super::{convert, each, once, staged::staged};
+use crate::{
+    consents::Answers, domain::Subject, export::Export, put_connections::Connection,
+    service::Suggest, store::Once,
+};
 
 /// The records of one message of an export.
 const RECORDS: usize = 500;
@@ -48,9 +51,11 @@ impl GraphService for GraphRpc {
         request: Request<Streaming<PutConnectionsRequest>>,
     ) -> Result<Response<BoxStream<PutConnectionsResponse>>, Status> {
         let suggest = self.0.clone();
-        let handle =
-            move |caller, message, bad| put_connections(suggest.clone(), caller, message, bad);
-        Ok(Response::new(each(request, handle)?))
+        let asking = suggest.clone();
+        let prepare =
+            move |caller, message, bad| new_connections(asking.clone(), caller, message, bad);
+        let store = move |new| put_connections(suggest.clone(), new);
+        Ok(Response::new(staged(request, prepare, store)?))
     }
 
     async fn remove_connections(
@@ -151,12 +156,19 @@ fn result((is_stored, rejections): (&bool, &Vec<Rejection>)) -> RegistrationResu
     RegistrationResult { status: status.into(), rejections: rejections.clone() }
 }
 
-async fn put_connections(
+/// A message of connections, and what the people in it have agreed to.
+struct NewConnections {
+    once: Once,
+    connections: Vec<Connection>,
+    consents: Answers,
+}
+
+async fn new_connections(
     suggest: Suggest,
     caller: Caller,
     message: PutConnectionsRequest,
     mut bad: FieldErrors,
-) -> Result<PutConnectionsResponse, Status> {
+) -> Result<NewConnections, Status> {
     let pairs = ends(&message.connections, &mut bad);
     let dates: Vec<Option<UnixMillis>> = (0..)
         .zip(&message.connections)
@@ -171,14 +183,23 @@ async fn put_connections(
     let connections: Vec<_> =
         pairs.map(|((one, other), at)| Connection { one, other, at }).collect();
     let once = once(&suggest, &caller, &message.request_id, request_digest(&message));
+    let consents = suggest.ends_agreed(&connections).await?;
+    Ok(NewConnections { once, connections, consents })
+}
+
+async fn put_connections(
+    suggest: Suggest,
+    new: NewConnections,
+) -> Result<PutConnectionsResponse, Status> {
+    let NewConnections { once, connections, consents } = new;
     // Counts are at most the 10,000 of one message.
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let answer = |awaiting: &[usize]| PutConnectionsResponse {
-        request_id: message.request_id.clone(),
+        request_id: once.request_id.clone(),
         stored: number(connections.len() - awaiting.len()),
         awaiting_consent: awaiting.iter().map(|index| number(*index)).collect(),
     };
-    Ok(suggest.put_connections(&once, &connections, answer).await?)
+    Ok(suggest.put_connections(&once, &connections, &consents, answer).await?)
 }
 
 async fn remove_connections(

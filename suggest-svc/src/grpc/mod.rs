@@ -3,6 +3,7 @@
 mod contact;
 mod convert;
 mod graph;
+mod staged;
 mod suggestion;
 
 use futures::{StreamExt, stream};

@@ -23,6 +23,7 @@ pub(super) fn standing(row: &person::Model) -> Standing {
         transfer: row.consent_until,
         suggest: until(row.suggest_until),
         spam: until(row.spam_until),
+        revision: row.revision,
     }
 }
 

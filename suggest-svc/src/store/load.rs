@@ -64,7 +64,9 @@ async fn people(tx: &DatabaseTransaction, builder: &mut Builder) -> Result<(), S
         person::Entity::find().order_by_asc(person::Column::Subject).stream(tx).await?;
     while let Some(row) = people.try_next().await? {
         let standing = columns::standing(&row);
-        builder.consent(&row.subject.into(), standing.transfer, standing.suggest);
+        let subject = row.subject.into();
+        builder.consent(&subject, standing.transfer, standing.suggest);
+        builder.revision(&subject, standing.revision);
     }
     drop(people);
     let mut keys = identifier::Entity::find().stream(tx).await?;

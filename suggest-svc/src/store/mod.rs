@@ -22,8 +22,6 @@ mod personal;
 mod tests;
 mod writing;
 
-use std::collections::HashSet;
-
 use identifiers::MatchKey;
 use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
@@ -83,15 +81,6 @@ impl Store {
     /// How many denials consent-svc's feed has brought so far.
     pub(crate) async fn denials(&self) -> Result<i64, StoreError> {
         Ok(head(&self.db).await?.denials)
-    }
-
-    /// Those of these people whose consent, as it is stored, is in force at `now`.
-    pub(crate) async fn in_force(
-        &self,
-        people: &[&Subject],
-        now: UnixMillis,
-    ) -> Result<HashSet<Subject>, StoreError> {
-        people::in_force(&self.db, people, now).await
     }
 
     /// Whether any of these people has a row.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use identifiers::MatchKey;
 use sea_orm::{
     ActiveValue::Set,
-    EntityTrait, ExprTrait, QueryResult, Statement, Value,
+    DbBackend, EntityTrait, ExprTrait, QueryResult, Statement, Value,
     prelude::*,
-    sea_query::{Expr, OnConflict},
+    sea_query::{ArrayType, Expr, OnConflict},
 };
 use service_kit::{clock::UnixMillis, store::StoreError};
 
@@ -18,20 +18,35 @@ use super::{
 };
 use crate::{consents::Answers, domain::Subject};
 
+/// Connections that are known are written again only when a date comes with them.
+const CONNECT: &str = "
+INSERT INTO connection (subject, other, connected_at)
+SELECT subject, other, NULLIF(at, -9223372036854775808)
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS new (subject, other, at)
+ON CONFLICT (subject, other) DO UPDATE SET connected_at = excluded.connected_at
+WHERE excluded.connected_at IS NOT NULL";
+
+/// Stands for no date in [`CONNECT`]: an array of the ORM has no nulls.
+const UNDATED: i64 = i64::MIN;
+
 impl Writing {
     /// Stores how the consent to the transfer stands for `granted` people, who get a row, and
     /// forgets people for whom it is not granted. An answer older than the one that is stored
     /// changes nothing. After a denial nothing is stored to be older than: the answers must be
     /// those of `Suggest::still`.
     ///
+    /// Of `settled` people all this is stored already: they are in force and not looked at.
+    ///
     /// Gives those of `granted` whose consent is in force now: of the others nothing may be stored.
     pub(crate) async fn put_consents<'s>(
         &self,
         answers: &Answers,
         granted: impl IntoIterator<Item = &'s Subject>,
+        settled: HashSet<Subject>,
         now: UnixMillis,
     ) -> Result<HashSet<Subject>, StoreError> {
-        let granted: BTreeSet<&Subject> = granted.into_iter().collect();
+        let granted = granted.into_iter().filter(|subject| !settled.contains(*subject));
+        let granted: BTreeSet<&Subject> = granted.collect();
         let granted: Vec<&Subject> = granted.into_iter().collect();
         self.erase_lapsed(&granted, answers, now).await?;
         let rows: Vec<_> = granted
@@ -68,7 +83,9 @@ impl Writing {
         }
         self.note(|change| granted.iter().for_each(|subject| change.person(subject)));
         self.end_consents(answers).await?;
-        in_force(&*self.tx, &granted, now).await
+        let mut all = settled;
+        all.extend(in_force(&*self.tx, &granted, now).await?);
+        Ok(all)
     }
 
     /// Replaces people's identifiers. A key that stays keeps the sequence number since which it is
@@ -125,27 +142,59 @@ impl Writing {
             }
         }
         let rows: Vec<_> = rows.into_iter().collect();
-        for chunk in rows.chunks(ROWS) {
-            let models = chunk.iter().map(|((subject, other), at)| connection::ActiveModel {
-                subject: Set(subject.to_string()),
-                other: Set(other.to_string()),
-                connected_at: Set(*at),
-            });
-            let date = connection::Column::ConnectedAt;
-            let dated =
-                Expr::col(("excluded", date)).if_null(Expr::col((connection::Entity, date)));
-            let keep =
-                OnConflict::columns([connection::Column::Subject, connection::Column::Other])
-                    .value(date, dated)
-                    .to_owned();
-            let insert = connection::Entity::insert_many(models).on_conflict(keep);
-            insert.exec_without_returning(&*self.tx).await?;
+        if self.tx.get_database_backend() == DbBackend::Postgres {
+            self.insert_connections(&rows).await?;
+        } else {
+            for chunk in rows.chunks(ROWS) {
+                self.insert_some_connections(chunk).await?;
+            }
         }
         self.note(|change| {
             for (one, other, _) in connections {
                 change.connection(one, other, true);
             }
         });
+        Ok(())
+    }
+
+    async fn insert_some_connections(
+        &self,
+        rows: &[((&Subject, &Subject), Option<i64>)],
+    ) -> Result<(), StoreError> {
+        let models = rows.iter().map(|((subject, other), at)| connection::ActiveModel {
+            subject: Set(subject.to_string()),
+            other: Set(other.to_string()),
+            connected_at: Set(*at),
+        });
+        let date = connection::Column::ConnectedAt;
+        let dated = Expr::col(("excluded", date)).if_null(Expr::col((connection::Entity, date)));
+        let keep = OnConflict::columns([connection::Column::Subject, connection::Column::Other])
+            .value(date, dated)
+            .to_owned();
+        let insert = connection::Entity::insert_many(models).on_conflict(keep);
+        insert.exec_without_returning(&*self.tx).await?;
+        Ok(())
+    }
+
+    /// The same in one statement, a column a parameter: PostgreSQL is much quicker with three arrays
+    /// than with as many parameters as there are values.
+    async fn insert_connections(
+        &self,
+        rows: &[((&Subject, &Subject), Option<i64>)],
+    ) -> Result<(), StoreError> {
+        let text = |subject: &Subject| Value::from(subject.as_str());
+        let columns = [
+            (ArrayType::String, rows.iter().map(|((subject, _), _)| text(subject)).collect()),
+            (ArrayType::String, rows.iter().map(|((_, other), _)| text(other)).collect()),
+            (
+                ArrayType::BigInt,
+                rows.iter().map(|(_, at)| Value::from(at.unwrap_or(UNDATED))).collect(),
+            ),
+        ];
+        let arrays =
+            columns.map(|(kind, values): (_, Vec<_>)| Value::Array(kind, Some(Box::new(values))));
+        let insert = Statement::from_sql_and_values(DbBackend::Postgres, CONNECT, arrays);
+        self.tx.execute_raw(insert).await?;
         Ok(())
     }
 

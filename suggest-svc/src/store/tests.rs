@@ -1,6 +1,8 @@
 //! What callers cannot see of the store, on both databases.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashSet;
+
 use identifiers::MatchKey;
 use proto::suggest::v1::BlockSubjectResponse;
 use sea_orm::ExprTrait;
@@ -60,7 +62,7 @@ async fn people(store: &Store) {
     let (ann, bob) = (&who("ann"), &who("bob"));
     let answers = &Answers::at(1, &[(ann, Some(100)), (bob, Some(i64::MAX))]);
     let put = |writing: Writing| async move {
-        writing.put_consents(answers, [ann, bob], AT(1)).await?;
+        writing.put_consents(answers, [ann, bob], HashSet::new(), AT(1)).await?;
         let keys = [(ann.clone(), vec![key(1)]), (bob.clone(), vec![key(2)])];
         writing.replace_identifiers(&keys).await?;
         for (subject, other) in [(ann, 2), (bob, 1)] {
@@ -123,8 +125,9 @@ async fn a_new_consent_starts_from_nothing_also_before_the_sweep(store: Store) {
     people(&store).await;
     let ann = &who("ann");
     let answers = &Answers::at(150, &[(ann, Some(i64::MAX))]);
-    let put =
-        |writing: Writing| async move { Ok(writing.put_consents(answers, [ann], AT(150)).await?) };
+    let put = |writing: Writing| async move {
+        Ok(writing.put_consents(answers, [ann], HashSet::new(), AT(150)).await?)
+    };
     let in_force = store.write("again", AT(150), put).await.unwrap();
     assert!(in_force.contains(ann));
     assert_eq!(rows_of_ann(&store).await, [1, 0, 0, 0]);
@@ -137,8 +140,9 @@ async fn an_older_answer_is_not_in_force_against_a_newer_one(store: Store) {
     people(&store).await;
     let ann = &who("ann");
     let answers = &Answers::at(0, &[(ann, Some(i64::MAX))]);
-    let put =
-        |writing: Writing| async move { Ok(writing.put_consents(answers, [ann], AT(100)).await?) };
+    let put = |writing: Writing| async move {
+        Ok(writing.put_consents(answers, [ann], HashSet::new(), AT(100)).await?)
+    };
     assert!(store.write("late", AT(100), put).await.unwrap().is_empty());
 }
 

@@ -4,15 +4,21 @@
 mod blocks;
 mod connections;
 mod consent;
+mod consent_matrix;
 mod contacts;
+mod engine;
 mod erasure;
 mod export;
 mod following;
 mod identifiers;
 mod inspection;
+mod paired_worlds;
 mod privacy;
 mod replicas;
+mod society;
+mod stars;
 mod suggestions;
+mod village;
 mod world;
 
 /// The same tests on both databases.

@@ -36,7 +36,7 @@ pub(crate) const TRANSFER: &str = "messenger.share_phone";
 pub(crate) const USE: &str = "social.friend_suggestions";
 
 /// 2026-03-01T00:00:00Z.
-const START: UnixMillis = UnixMillis::new(1_772_323_200_000);
+pub(crate) const START: UnixMillis = UnixMillis::new(1_772_323_200_000);
 
 /// One service on a store of its own, beside a consent-svc that answers from a table.
 pub(crate) struct World {
@@ -58,16 +58,28 @@ struct Replica {
 impl World {
     pub(crate) async fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("suggest.db").display());
-        Self::on(url, Some(directory)).await
+        Self::on(sqlite(&directory), Some(directory), Clock::manual(START), |_| {}).await
+    }
+
+    /// As [`World::on_sqlite`], by another clock and with other settings.
+    pub(crate) async fn on_sqlite_with(
+        clock: Clock,
+        configure: impl FnOnce(&mut SuggestConfig),
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::on(sqlite(&directory), Some(directory), clock, configure).await
     }
 
     pub(crate) async fn on_postgres() -> Self {
-        Self::on(Postgres::shared().database(), None).await
+        Self::on(Postgres::shared().database(), None, Clock::manual(START), |_| {}).await
     }
 
-    async fn on(url: String, directory: Option<TempDir>) -> Self {
-        let clock = Clock::manual(START);
+    async fn on(
+        url: String,
+        directory: Option<TempDir>,
+        clock: Clock,
+        configure: impl FnOnce(&mut SuggestConfig),
+    ) -> Self {
         let grants = Grants::new(clock.clone());
         let endpoint = format!("http://{}", grants.serve().await);
         let keys = TestKeys::new();
@@ -79,6 +91,7 @@ impl World {
         service.match_keys.secret = Secret::new("a secret of thirty-two bytes, or more");
         service.contacts.max_per_sync = 50;
         service.blocks.max_per_person = 6;
+        configure(&mut service);
         SuggestService::migrate(&service).await.unwrap();
         let server = ServerConfig::loopback();
         let config = Config { server, auth: keys.auth_config(), ..Config::new(service) };
@@ -242,6 +255,10 @@ impl World {
     }
 }
 
+fn sqlite(directory: &TempDir) -> String {
+    format!("sqlite:{}", directory.path().join("suggest.db").display())
+}
+
 /// A person's app.
 pub(crate) struct User<'w> {
     world: &'w World,
@@ -388,4 +405,14 @@ pub(crate) fn bad_fields<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<S
     assert_eq!(status::reason(&status), Some(Reason::FieldsInvalid), "{status:?}");
     let bad = status.get_details_bad_request().unwrap();
     bad.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+impl World {
+    /// As [`World::on_postgres`], by another clock and with other settings.
+    pub(crate) async fn on_postgres_with(
+        clock: Clock,
+        configure: impl FnOnce(&mut SuggestConfig),
+    ) -> Self {
+        Self::on(Postgres::shared().database(), None, clock, configure).await
+    }
 }

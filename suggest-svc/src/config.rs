@@ -251,8 +251,9 @@ pub struct ChangeConfig {
     /// gets an answer that has them all. Default 1 s.
     pub follow_interval: Span,
     /// How long changes are kept one by one. A replica that was away for longer reads everything
-    /// again. An erasure is acknowledged after as long, when no change names the person any more.
-    /// Default 1 h.
+    /// again. An erasure is acknowledged when no change names the person any more and the address
+    /// books of others were read through, as often as this: after once to twice as long. Default
+    /// 1 h.
     pub keep: Span,
     /// How long the answers to writes are kept: a write sent again later is done again. For as long
     /// it is remembered, by a keyed digest, who was erased: longer than anybody's token is good.

@@ -58,8 +58,18 @@ impl Suggest {
     /// Each kind of data has its lines here; what is added to the store adds its own.
     async fn held_records(&self, subject: &Subject) -> Result<Vec<ExportRecord>, Error> {
         let mut records = Vec::new();
-        let Held { standing, keys, contacts, settings, blocks, dismissals, reports } =
-            self.store.held(subject).await?;
+        let Held {
+            standing,
+            keys,
+            ranges,
+            contacts,
+            uploaded,
+            quota_full_at,
+            settings,
+            blocks,
+            dismissals,
+            reports,
+        } = self.store.held(subject).await?;
         if let Some(standing) = standing {
             let fields = [
                 ("transfer", until(standing.transfer)),
@@ -67,11 +77,20 @@ impl Suggest {
                 ("spam", until(standing.spam)),
             ];
             records.push(record("suggest.consent", None, &fields));
-            let fields = [("identifier_keys", keys.to_string())];
+            let fields =
+                [("identifier_keys", keys.to_string()), ("number_ranges", ranges.to_string())];
             records.push(record("suggest.registration", None, &fields));
         }
         if let Some(contacts) = contacts {
             records.push(record("suggest.contacts", None, &[("accepted", contacts.to_string())]));
+        }
+        if let Some(uploaded) = uploaded {
+            let fields = [("fingerprints", uploaded.to_string())];
+            records.push(record("suggest.uploaded", None, &fields));
+        }
+        if let Some(at) = quota_full_at {
+            let fields = [("full_at", prost_types::Timestamp::from(at).to_string())];
+            records.push(record("suggest.contact_quota", None, &fields));
         }
         if let Some(settings) = settings {
             let discoverability = match settings.discoverability {

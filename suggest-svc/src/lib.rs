@@ -9,6 +9,7 @@
 //! ```
 
 mod asking;
+mod clearing;
 pub mod config;
 mod consents;
 pub mod domain;
@@ -44,6 +45,7 @@ use proto::suggest::v1::{
 use service_kit::{
     boot::{App, BootError, Service},
     client,
+    clock::UnixMillis,
     config::Span,
     context::Context,
 };
@@ -167,6 +169,7 @@ fn observe(ctx: &Context, suggest: &Suggest) {
 }
 
 async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
+    let mut cleared: Option<UnixMillis> = None;
     loop {
         suggest.clock.sleep(PRUNE_INTERVAL).await;
         let now = suggest.clock.now();
@@ -186,6 +189,13 @@ async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
         }
         if let Err(error) = suggest.forget_feedback(now).await {
             tracing::warn!(%error, "cannot forget feedback that is over");
+        }
+        // As seldom as this: all books are read.
+        if cleared.is_none_or(|cleared| now >= cleared.plus(keep.get())) {
+            cleared = Some(now);
+            if let Err(error) = suggest.clear_books().await {
+                tracing::warn!(%error, "cannot clear address books of who has left");
+            }
         }
         // After what names them was forgotten: that is what they wait for.
         if let Err(error) = suggest.acknowledge_erasures().await {

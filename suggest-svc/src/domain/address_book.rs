@@ -193,6 +193,23 @@ pub fn entries(bytes: &[u8]) -> Vec<MatchKey> {
     entries.iter().map(|entry| MatchKey::from_bytes(*entry)).collect()
 }
 
+/// Overwrites the entries that are `gone` with padding; says whether there were any.
+pub fn overwrite(
+    bytes: &mut [u8],
+    gone: impl Fn(&MatchKey) -> bool,
+    mut fill: impl FnMut(&mut [u8]),
+) -> bool {
+    let (entries, _) = bytes.as_chunks_mut::<ENTRY_BYTES>();
+    let mut any = false;
+    for entry in entries {
+        if gone(&MatchKey::from_bytes(*entry)) {
+            fill(entry);
+            any = true;
+        }
+    }
+    any
+}
+
 #[cfg(test)]
 mod tests {
     use identifiers::Rejection;
@@ -249,6 +266,16 @@ mod tests {
             assert_eq!(stored(&settled), [expected]);
             assert_eq!(settled.entry(0), Some(key(expected)));
         }
+    }
+
+    #[test]
+    fn who_is_gone_is_overwritten_and_the_others_stay() {
+        let mut bytes = [[1; ENTRY_BYTES], [2; ENTRY_BYTES], [0xff; ENTRY_BYTES]].concat();
+        let before = bytes.clone();
+        assert!(!overwrite(&mut bytes, |k| *k == key(3), |entry| entry.fill(0xee)));
+        assert_eq!(bytes, before);
+        assert!(overwrite(&mut bytes, |k| *k == key(1), |entry| entry.fill(0xee)));
+        assert_eq!(entries(&bytes), [key(0xee), key(2), key(0xff)]);
     }
 
     #[test]

@@ -146,6 +146,12 @@ impl Uploaded {
         }
     }
 
+    /// How many fingerprints are kept; one that is in both generations counts twice.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.recent.0.len() + self.older.0.len()
+    }
+
     /// The bytes to store: the recent generation and the older one.
     pub fn encode(&self) -> [Vec<u8>; 2] {
         [&self.recent, &self.older].map(Generation::encode)

@@ -80,6 +80,7 @@ impl Writing {
             self.forget_settings(chunk).await?;
             self.forget_blocks(chunk).await?;
             self.forget_feedback(chunk).await?;
+            self.forget_buckets(chunk).await?;
         }
         Ok(())
     }
@@ -118,6 +119,7 @@ impl Writing {
             for pairs in pairs.chunks(ROWS / 2) {
                 self.disconnect(pairs).await?;
             }
+            self.leave_keys_of(chunk).await?;
             identifier::Entity::delete_many()
                 .filter(identifier::Column::Subject.is_in(named()))
                 .exec(&*self.tx)

@@ -10,9 +10,8 @@ use service_kit::{clock::UnixMillis, store::StoreError};
 use super::{
     Store,
     columns::ROWS,
-    entity::{change, erased, erasure as table, request},
+    entity::{erased, erasure as table, request},
     feed::Erased,
-    position,
     writing::Writing,
 };
 use crate::domain::Subject;
@@ -64,19 +63,11 @@ impl Writing {
 impl Store {
     /// Some of whom nothing is left.
     pub(crate) async fn erasures_done(&self, at_most: u64) -> Result<Vec<Subject>, StoreError> {
-        let kept: Option<Option<i64>> = change::Entity::find()
-            .select_only()
-            .column_as(change::Column::Seq.min(), "first")
-            .into_tuple()
-            .one(&self.db)
-            .await?;
-        // Changes are pruned from the first on.
-        let pruned = match kept.flatten() {
-            Some(first) => first - 1,
-            None => position(&self.db).await?.sequence,
-        };
+        let pruned = self.pruned().await?;
+        // Their keys may still be in the address books of others.
+        let cleared = self.first_left().await?.map_or(i64::MAX, |first| first - 1);
         let rows = table::Entity::find()
-            .filter(table::Column::AfterChange.lte(pruned))
+            .filter(table::Column::AfterChange.lte(pruned.min(cleared)))
             .order_by_asc(table::Column::AfterChange)
             .limit(at_most)
             .all(&self.db)

@@ -6,11 +6,13 @@ use service_kit::{clock::UnixMillis, store::StoreError};
 use super::{
     Store, columns,
     entity::{
-        address_book, block, connection, contact_settings, dismissal, identifier, person,
-        spam_report,
+        address_book, block, connection, contact_quota, contact_settings, dismissal, identifier,
+        number_range, person, spam_report, uploaded,
     },
 };
-use crate::domain::{Settings, Standing, Subject, address_book::ENTRY_BYTES};
+use crate::domain::{
+    Settings, Standing, Subject, address_book::ENTRY_BYTES, uploaded::Uploaded,
+};
 
 /// What is kept of a person in few rows.
 #[derive(Debug)]
@@ -19,8 +21,14 @@ pub(crate) struct Held {
     pub(crate) standing: Option<Standing>,
     /// How many match keys find them.
     pub(crate) keys: u64,
+    /// In how many ranges of phone numbers these are.
+    pub(crate) ranges: u64,
     /// How many contacts their last sync brought, found or not.
     pub(crate) contacts: Option<usize>,
+    /// How many fingerprints of contacts they uploaded are remembered, found or not.
+    pub(crate) uploaded: Option<usize>,
+    /// When they may bring as many new contacts as at first, if they may not now.
+    pub(crate) quota_full_at: Option<UnixMillis>,
     /// Their settings, if they changed them.
     pub(crate) settings: Option<Settings>,
     /// Whom they block, and since when.
@@ -37,6 +45,9 @@ impl Store {
         let id = subject.as_str();
         let person = person::Entity::find_by_id(id).one(&self.db).await?;
         let keys = identifier::Entity::find().filter(identifier::Column::Subject.eq(id));
+        let ranges = number_range::Entity::find().filter(number_range::Column::Subject.eq(id));
+        let uploaded = uploaded::Entity::find_by_id(id).one(&self.db).await?;
+        let quota = contact_quota::Entity::find_by_id(id).one(&self.db).await?;
         let book = address_book::Entity::find_by_id(id).one(&self.db).await?;
         let settings = contact_settings::Entity::find_by_id(id).one(&self.db).await?;
         let blocks = block::Entity::find().filter(block::Column::Subject.eq(id));
@@ -50,7 +61,10 @@ impl Store {
         Ok(Held {
             standing: person.map(|row| columns::standing(&row)),
             keys: keys.count(&self.db).await?,
+            ranges: ranges.count(&self.db).await?,
             contacts: book.map(|row| row.entries.len() / ENTRY_BYTES),
+            uploaded: uploaded.map(|row| Uploaded::decode(&row.recent, &row.older).len()),
+            quota_full_at: quota.map(|row| UnixMillis::new(row.empty_at)),
             settings: settings.map(|row| columns::settings(&row)).transpose()?,
             blocks: blocks.into_iter().map(|row| dated((row.blocked, row.at))).collect(),
             dismissals: dismissals

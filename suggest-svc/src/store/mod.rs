@@ -14,6 +14,7 @@ mod export;
 mod feed;
 mod feedback;
 mod follow;
+mod left_keys;
 mod load;
 mod migration;
 mod people;

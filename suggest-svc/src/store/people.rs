@@ -116,6 +116,7 @@ impl Writing {
                 }
             }
         }
+        self.leave_keys(before.iter().map(|(_, key)| key.clone()).collect()).await?;
         let gone = before.into_iter().map(|(subject, key)| [subject.into(), key.into()]);
         self.delete_pairs("identifier", ["subject", "match_key"], gone.collect()).await?;
         for chunk in new.chunks(ROWS) {

@@ -85,8 +85,6 @@ impl Writing {
 
     /// Forgets how full people's buckets are, when they are erased and not before: at most as many
     /// as rows of one statement.
-    // Until erasures are followed nobody calls it but tests.
-    #[allow(dead_code)]
     pub(super) async fn forget_buckets(&self, people: &[Subject]) -> Result<(), StoreError> {
         let named = people.iter().map(Subject::as_str);
         contact_quota::Entity::delete_many()

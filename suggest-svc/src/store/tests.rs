@@ -369,10 +369,66 @@ async fn pruning_leaves_no_holes_though_clocks_differ(store: Store) {
     assert!(matches!(store.news(at(3)).await.unwrap(), News::Some(_)));
 }
 
+async fn replicas_that_prune_at_once_do_no_harm(store: Store) {
+    for n in 0..200 {
+        block(&store, &format!("p{n}"), n, true).await;
+    }
+    let replicas = [&store; 4].map(|store| store.prune(AT(150), AT(150)));
+    for pruned in futures::future::join_all(replicas).await {
+        pruned.unwrap();
+    }
+    let left = changes::Entity::find().order_by_asc(changes::Column::Seq).all(&store.db).await;
+    let left: Vec<i64> = left.unwrap().into_iter().map(|row| row.seq).collect();
+    assert_eq!(left, (151..=200).collect::<Vec<i64>>());
+    let requests = request::Entity::find().count(&store.db).await.unwrap();
+    assert_eq!(requests, 50);
+    assert_eq!(store.pruned().await.unwrap(), 150);
+}
+
+/// The plans of statements as they are sent, where nothing is known yet of tables that grow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_goes_by_an_index_whatever_it_knows_of_a_table() {
+    let url = service_kit::test_util::Postgres::shared().database();
+    let ours = open(url.clone()).await;
+    let config = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
+    let unset = store::connect(&config).await.unwrap();
+    let people: Vec<String> = (0..1_000).map(|n| format!("'p{n}'")).collect();
+    let people = people.join(", ");
+    let pairs: Vec<String> = (0..1_000).map(|n| format!("('p{n}', 'q{n}')")).collect();
+    let pairs = pairs.join(", ");
+    let statements = [
+        format!("SELECT * FROM person WHERE subject IN ({people})"),
+        format!("SELECT * FROM identifier WHERE subject IN ({people})"),
+        format!("SELECT * FROM connection WHERE subject IN ({people})"),
+        format!("DELETE FROM connection WHERE (subject, other) IN (VALUES {pairs})"),
+        format!("DELETE FROM block WHERE blocked IN ({people})"),
+        "SELECT * FROM change WHERE seq > 10 ORDER BY seq LIMIT 32".to_owned(),
+        "SELECT * FROM person WHERE consent_until <= 1 ORDER BY consent_until LIMIT 1".to_owned(),
+        "SELECT DISTINCT blocked FROM block WHERE blocked > 'p' ORDER BY blocked LIMIT 9"
+            .to_owned(),
+        "DELETE FROM request WHERE at < 1".to_owned(),
+    ];
+    let mut read_whole = 0;
+    for statement in statements {
+        let plan = async |db: &DatabaseConnection| {
+            let explain = format!("EXPLAIN {statement}");
+            let explain = sea_orm::Statement::from_string(db.get_database_backend(), explain);
+            let rows = db.query_all_raw(explain).await.unwrap();
+            let lines = rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap());
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let ours = plan(&ours.db).await;
+        assert!(!ours.contains("Seq Scan on"), "{ours}");
+        read_whole += usize::from(plan(&unset).await.contains("Seq Scan on"));
+    }
+    assert!(read_whole > 0, "PostgreSQL does it by itself now");
+}
+
 on_both_databases! {
     the_end_of_a_consent_leaves_how_full_the_bucket_is_and_an_erasure_nothing,
     empty_buckets_are_forgotten,
     what_replicas_count_in_a_range_adds_up_and_leaks,
+    replicas_that_prune_at_once_do_no_harm,
     who_has_lapsed_is_forgotten_but_for_their_own_word,
     who_denies_is_forgotten_unless_a_later_answer_is_known,
     a_new_consent_starts_from_nothing_also_before_the_sweep,

@@ -1,5 +1,7 @@
 //! Of who is erased, nothing is left, and then that is said.
 
+use std::time::Duration;
+
 use proto::{
     errors::v1::Reason,
     suggest::v1::{BlockSubjectRequest, DeleteContactsRequest, Discoverability},
@@ -7,7 +9,7 @@ use proto::{
 
 use crate::{
     on_both_stores,
-    world::{World, reason},
+    world::{World, reason, registration},
 };
 
 /// Who is erased: an id that is part of nothing else.
@@ -31,6 +33,8 @@ async fn with_zoe(world: &World) {
 
 async fn nothing_is_left_of_who_is_erased_when_that_is_acknowledged(world: World) {
     with_zoe(&world).await;
+    let [key] = world.keys_of(PERSON).await.try_into().unwrap();
+    assert_eq!(world.stands_in(&key).await, ["address_book.entries", "identifier.match_key"]);
     world.grants.erase(PERSON);
     world.until_heard().await;
     assert!(world.user("ann").suggested().await.is_empty());
@@ -42,9 +46,27 @@ async fn nothing_is_left_of_who_is_erased_when_that_is_acknowledged(world: World
         // Told, and about to be forgotten.
         assert_eq!(world.stands_in(PERSON).await, ["erasure.subject"]);
     }
+    // Others know her no more either, and those who are here as before.
+    assert_eq!(world.stands_in(&key).await, Vec::<String>::new());
+    let [key] = world.keys_of("bob").await.try_into().unwrap();
+    assert_eq!(world.stands_in(&key).await, ["address_book.entries", "identifier.match_key"]);
     assert!(world.is_here("ann").await);
     assert_eq!(world.column("SELECT subject FROM contact_settings").await.len(), 0);
     assert_eq!(world.column("SELECT subject FROM block").await.len(), 0);
+}
+
+async fn a_number_given_up_leaves_address_books_unless_it_is_somebody_elses(world: World) {
+    with_zoe(&world).await;
+    let keys = [world.keys_of("bob").await.remove(0), world.keys_of("cec").await.remove(0)];
+    for person in ["bob", "cec"] {
+        world.register(vec![registration(person, &[&format!("new-{person}")])]).await.unwrap();
+    }
+    world.register(vec![registration(PERSON, &["cec"])]).await.unwrap();
+    while !world.stands_in(&keys[0]).await.is_empty() {
+        world.clock.advance(Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.stands_in(&keys[1]).await, ["address_book.entries", "identifier.match_key"]);
 }
 
 async fn who_was_never_here_is_acknowledged_too(world: World) {
@@ -103,6 +125,7 @@ async fn a_request_is_remembered_without_the_name_of_who_sent_it(world: World) {
 
 on_both_stores! {
     nothing_is_left_of_who_is_erased_when_that_is_acknowledged,
+    a_number_given_up_leaves_address_books_unless_it_is_somebody_elses,
     who_was_never_here_is_acknowledged_too,
     nothing_more_is_taken_from_or_about_who_was_erased,
     erasures_that_the_feed_has_forgotten_are_made_up_for,

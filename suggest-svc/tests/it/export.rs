@@ -32,8 +32,9 @@ async fn everything_of_a_person_is_exported_and_of_others_only_whom_they_know(wo
         [
             "suggest.consent transfer=granted \
              friend_suggestions=granted until 2026-03-01T00:01:00Z spam=not granted",
-            "suggest.registration identifier_keys=1",
+            "suggest.registration identifier_keys=1 number_ranges=1",
             "suggest.contacts accepted=2",
+            "suggest.uploaded fingerprints=2",
             "suggest.settings discoverability=nobody may_be_mutual_connection=false",
             "suggest.block subject_id=dan",
             "suggest.connection subject_id=bob",

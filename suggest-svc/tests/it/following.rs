@@ -18,6 +18,7 @@ const SQUARE: [(&str, &str); 4] = [("ann", "bob"), ("ann", "cec"), ("dan", "bob"
 
 /// As in [`SQUARE`], each with the addresses of all the others.
 async fn square(world: &World) {
+    world.until_swept().await;
     let people = ["ann", "bob", "cec", "dan"];
     world.people(&people).await;
     world.connect(&SQUARE).await.unwrap();
@@ -56,7 +57,7 @@ async fn whoever_withdraws_is_removed_within_a_second(world: World) {
 
 async fn whose_consent_lapses_is_removed_within_a_second(world: World) {
     square(&world).await;
-    let end = world.clock.now().plus(Duration::from_secs(60));
+    let end = world.clock.now().plus(Duration::from_mins(1));
     world.grants.grant_until(TRANSFER, "dan", end.get());
     world.until_heard().await;
     world.clock.advance(Duration::from_millis(59_999));
@@ -145,7 +146,7 @@ async fn what_was_not_heard_while_the_service_was_away_is_heard_later(mut world:
     world.until_heard().await;
     let before = world.column("SELECT CAST(swept_at AS text) FROM feed_position").await;
     world.stop(0).await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     world.grants.withdraw(TRANSFER, "dan");
     world.add_replica().await;
     world.until_gone("dan").await;

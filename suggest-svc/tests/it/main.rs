@@ -15,6 +15,7 @@ mod feedback;
 mod following;
 mod hits_and_misses;
 mod identifiers;
+mod inspection;
 mod lasting;
 mod mutual_counts;
 mod paired_worlds;

@@ -14,3 +14,4 @@ mod replicas;
 mod support;
 mod table;
 mod upload_killed;
+mod withdrawal;

@@ -13,6 +13,7 @@ pub(super) mod feed_position;
 pub(super) mod head;
 pub(super) mod identifier;
 pub(super) mod number_range;
+pub(super) mod left_key;
 pub(super) mod person;
 pub(super) mod range_budget;
 pub(super) mod request;

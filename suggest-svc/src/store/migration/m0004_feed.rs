@@ -21,12 +21,13 @@ impl MigrationTrait for Migration {
         manager.alter_table(alter("person").drop_column("checked_at").to_owned()).await?;
         let denials = big_integer("denials").default(0).to_owned();
         manager.alter_table(alter("head").add_column(denials).to_owned()).await?;
-        for table in [feed_position(), erasure(), erased()] {
+        for table in [feed_position(), erasure(), erased(), left_key()] {
             manager.create_table(table).await?;
         }
         for (name, table, column) in [
             ("erasure_change", "erasure", "after_change"),
             ("erased_at", "erased", "at"),
+            ("left_key_change", "left_key", "after_change"),
             ("block_blocked", "block", "blocked"),
         ] {
             let mut index = Index::create();
@@ -67,6 +68,11 @@ fn feed_position() -> TableCreateStatement {
 
 fn erasure() -> TableCreateStatement {
     table("erasure", "subject").col(text("subject")).col(big_integer("after_change")).to_owned()
+}
+
+fn left_key() -> TableCreateStatement {
+    let change = big_integer("after_change");
+    table("left_key", "match_key").col(blob("match_key")).col(change).to_owned()
 }
 
 fn erased() -> TableCreateStatement {

@@ -19,6 +19,7 @@ pub mod report;
 pub mod required;
 pub mod rounds;
 pub mod schedule;
+pub mod suggest;
 pub mod svc;
 pub mod turn;
 pub mod zipf;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use audience_svc::AudienceService;
 use bench::{
-    audience, consent, consent_faults, consent_model, empty,
+    audience, consent, consent_faults, consent_model, empty, suggest,
     svc::{self, ServeOptions},
 };
 use clap::{Parser, Subcommand};
@@ -29,6 +29,9 @@ enum Command {
     Consent(consent::Options),
     /// audience-svc: its index, uploads, registration and look-ups
     Audience(audience::Options),
+    /// suggest-svc: the quality of its ranking
+    #[command(subcommand)]
+    Suggest(suggest::Command),
     /// Looks for stale answers of consent-svc while everything around it fails
     ConsentFaults(consent_faults::Options),
     /// Searches the model of consent-svc's strict cache for a stale answer, and its mutants
@@ -59,6 +62,7 @@ fn run(command: Command) -> bench::Result<ExitCode> {
     match command {
         Command::Empty(options) => Ok(runtime.block_on(empty::measure(&options))?.finish()),
         Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
+        Command::Suggest(command) => suggest::measure(&command),
         Command::Audience(options) => Ok(runtime.block_on(audience::measure(&options))?.finish()),
         Command::ServeConsent(options) => {
             runtime.block_on(svc::serve::<ConsentService>(options)).map(|()| ExitCode::SUCCESS)

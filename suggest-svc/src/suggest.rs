@@ -4,8 +4,8 @@ use crate::{
     consents::Answers,
     domain::{
         Subject,
-        listing::{Listed, Listing},
-        ranking::{self, Beside},
+        listing::{Listed, Listing, Next},
+        ranking::{self, Beside, Prospects},
     },
     error::Error,
     service::Suggest,
@@ -26,27 +26,38 @@ impl Suggest {
         viewer: &Subject,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
-        let at_most = Listing::prospects_for(limit, self.max_rounds);
+        // Prospects for one round as a rule; for all of them, from the beginning, if that is too few.
+        for rounds in [1, self.max_rounds] {
+            let at_most = Listing::prospects_for(limit, rounds);
+            let prospects = self.prospects(viewer, at_most).await?;
+            if prospects.best.is_empty() {
+                break;
+            }
+            let mut listing = Listing::new(&prospects, &self.tuning, limit);
+            let mut next = Next::Ask;
+            while next == Next::Ask {
+                let answers = self.agreed(viewer, listing.people()).await?;
+                if !answers.is_granted(viewer) {
+                    return Ok(Vec::new());
+                }
+                next = listing.settle(|subject| answers.is_granted(subject));
+            }
+            if next == Next::Finish || rounds == self.max_rounds {
+                return Ok(listing.finish());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Whom a person may know, nobody having been asked; nobody if nothing is known of the person.
+    async fn prospects(&self, viewer: &Subject, at_most: usize) -> Result<Prospects, Error> {
         let ranked = self.live.rank(|graph, communities, scratch| {
             let viewer = graph.ordinal(viewer)?;
             // Nothing caps how often somebody is shown yet.
             let beside = Beside { communities, ..Beside::default() };
             Some(ranking::prospects(graph, viewer, &self.tuning, beside, scratch, at_most))
         });
-        let Some(prospects) = ranked.await? else { return Ok(Vec::new()) };
-        if prospects.best.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut listing = Listing::new(&prospects, &self.tuning, limit);
-        loop {
-            let answers = self.agreed(viewer, listing.people()).await?;
-            if !answers.is_granted(viewer) {
-                return Ok(Vec::new());
-            }
-            if listing.settle(|subject| answers.is_granted(subject)) {
-                return Ok(listing.finish());
-            }
-        }
+        Ok(ranked.await?.unwrap_or_default())
     }
 
     /// Who of all these has agreed: one strict check.

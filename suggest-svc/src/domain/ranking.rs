@@ -10,7 +10,8 @@
 //! of the viewer u through their mutual connections z ([`Evidence`], [`Weights`]):
 //!
 //! ```text
-//! score(u, v) = w₁ ln tRA(u, v) + w₂ ln c + w₃ ln d_v + w₄ ln |Γ(u) ∪ Γ(v)| + w₅ ln(1.05 - c / d_v)
+//! score(u, v) = w₁ ln tRA(u, v) + w₂ ln c + w₃ ln d_v + w₄ ln |Γ(u) ∪ Γ(v)|
+//!               + w₅ ln(1.05 - c / d_v) + w₆ c / d_v
 //! tRA(u, v)   = Σ_z d_z^-β · d_v^-γ
 //! ```
 //!
@@ -48,7 +49,7 @@ pub use weights::{Weights, WeightsInvalid};
 pub const WALKED_AT_MOST: usize = 2_000;
 
 /// Two-hop neighbours to whom the model is applied: the best by resource allocation alone.
-const SHORT_LIST: usize = 200;
+const SHORT_LIST: usize = 128;
 
 /// With fewer candidates than this the next tier is looked at.
 const FEW: usize = 30;
@@ -128,7 +129,7 @@ impl Rank {
 }
 
 /// Whom a viewer may know, before anybody's consent was asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prospects {
     /// How many people the viewer is adjacent to.
     pub viewer_degree: usize,

@@ -48,7 +48,7 @@ fn granted<'p>(people: &'p [&str]) -> impl Fn(&Subject) -> bool + 'p {
 fn list(prospects: &Prospects, granted: impl Fn(&Subject) -> bool, limit: usize) -> Vec<Listed> {
     let tuning = tuning();
     let mut listing = Listing::new(prospects, &tuning, limit);
-    while !listing.settle(&granted) {}
+    while listing.settle(&granted) == Next::Ask {}
     listing.finish()
 }
 
@@ -168,6 +168,20 @@ fn a_list_is_settled_when_nobody_left_can_come_before_its_end() {
     assert!(!is_settled(&list, 3, next(0.1)));
     assert!(is_settled(&list, 3, None));
     assert!(is_settled(&list, 2, Some(Rank { tier: Tier::Popular, score: 9.0 })));
+}
+
+#[test]
+fn more_prospects_are_wanted_only_while_one_who_was_left_out_could_belong() {
+    let tuning = tuning();
+    let next = |beyond: f64, agreed: &[&str]| {
+        let best = vec![prospect("a", None, &[0, 1]), prospect("b", None, &[0, 1])];
+        let beyond = Some(Rank { tier: Tier::Known, score: beyond });
+        let all = Prospects { beyond, ..prospects(best, 8) };
+        Listing::new(&all, &tuning, 2).settle(granted(agreed))
+    };
+    assert_eq!(next(-50.0, &["a", "b", "z0", "z1"]), Next::Finish);
+    assert_eq!(next(-50.0, &["a", "z0", "z1"]), Next::Rank);
+    assert_eq!(next(50.0, &["a", "b", "z0", "z1"]), Next::Rank);
 }
 
 proptest! {

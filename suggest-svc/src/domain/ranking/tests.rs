@@ -52,7 +52,7 @@ fn rank_beside(
     at_most: usize,
 ) -> Prospects {
     let Some(viewer) = graph.ordinal(&name(viewer)) else {
-        return Prospects { viewer_degree: 0, people: Vec::new(), best: Vec::new(), beyond: None };
+        return Prospects::default();
     };
     prospects(graph, viewer, tuning, beside, &mut Scratch::default(), at_most)
 }
@@ -100,6 +100,7 @@ impl Sets {
             + weights.degree * self.degree(v).ln()
             + weights.union * union.ln()
             + weights.strangers * (1.05 - count / self.degree(v)).ln()
+            + weights.share * count / self.degree(v)
     }
 
     /// Three-hop paths over people who may be between, the second of whom the viewer does not know.

@@ -15,12 +15,12 @@ impl Ranking<'_> {
         for person in neighbours(graph, self.viewer) {
             scratch.is_adjacent(person);
             if graph.may_be_mutual(person) {
-                scratch.walked.push((person, 0));
+                scratch.walked.push((person, graph.degree(person) as u64));
             }
         }
-        scratch.walked.sort_unstable_by(|(a, _), (b, _)| {
+        scratch.walked.sort_unstable_by(|(a, one), (b, other)| {
             let names = || graph.subject(*a).cmp(graph.subject(*b));
-            graph.degree(*a).cmp(&graph.degree(*b)).then_with(names)
+            one.cmp(other).then_with(names)
         });
         let mut left = self.tuning.work_budget;
         let mut place = 0;
@@ -76,13 +76,16 @@ impl Ranking<'_> {
             let names = || self.graph.subject(*a).cmp(self.graph.subject(*b));
             other.cmp(one).then_with(names)
         };
-        let Scratch { tallies, touched, short, .. } = scratch;
+        let Scratch { tallies, touched, short, places, .. } = scratch;
         let mut least = 0;
         for person in touched {
             let tally = tallies[*person as usize];
             if tally.weights() < least
                 || tally.mutuals() < self.tuning.min_mutuals
-                || !self.is_open(*person)
+                // Whoever is connected without being adjacent has no neighbours, or is blocked.
+                || (!Scratch::is_stranger(places[*person as usize]) && !self.is_open(*person))
+                || *person == self.viewer
+                || self.graph.blocked(self.viewer, *person)
                 || is_contact(*person)
             {
                 continue;

@@ -67,7 +67,7 @@ fn run(command: Command) -> bench::Result<ExitCode> {
         Command::Empty(options) => Ok(runtime.block_on(empty::measure(&options))?.finish()),
         Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
         Command::Audience(options) => Ok(runtime.block_on(audience::measure(&options))?.finish()),
-        Command::Suggest(command) => Ok(runtime.block_on(suggest::measure(&command))?.finish()),
+        Command::Suggest(command) => runtime.block_on(suggest::measure(&command)),
         Command::ServeSuggest(options) => {
             runtime.block_on(svc::serve::<SuggestService>(options)).map(|()| ExitCode::SUCCESS)
         }

@@ -6,8 +6,8 @@ use crate::{
     consents::Answers,
     domain::{
         Subject,
-        listing::{Listed, Listing},
-        ranking::{self, Beside},
+        listing::{Listed, Listing, Next},
+        ranking::{self, Beside, Prospects},
     },
     error::Error,
     graph::Ordinal,
@@ -29,7 +29,44 @@ impl Suggest {
         viewer: &Subject,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
-        let at_most = Listing::prospects_for(limit, self.max_rounds);
+        // Prospects for one round as a rule; for all of them, from the beginning, if that is too few.
+        for rounds in [1, self.max_rounds] {
+            let at_most = Listing::prospects_for(limit, rounds);
+            let (prospects, risky) = self.rank(viewer, at_most).await?;
+            if prospects.best.is_empty() {
+                break;
+            }
+            let mut listing = Listing::new(&prospects, &self.tuning, limit);
+            let mut next = Next::Ask;
+            while next == Next::Ask {
+                let people = listing.people();
+                let suspects = people.iter().copied().filter(|one| risky.contains(*one)).collect();
+                // Used against them only while they agree to that.
+                let (answers, risky) =
+                    futures::try_join!(self.agreed(viewer, people), self.agreed_to_spam(suspects))?;
+                if !answers.is_granted(viewer) {
+                    return Ok(Vec::new());
+                }
+                let granted = |subject: &Subject| answers.is_granted(subject);
+                next = listing.settle(granted, |subject| !risky.is_granted(subject));
+            }
+            if rounds == 1 {
+                self.exposure.shown(viewer, prospects.alone.iter().take(limit));
+            }
+            if next == Next::Finish || rounds == self.max_rounds {
+                return Ok(listing.finish());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Whom a person may know, nobody having been asked, and who of them is taken for a risk; nobody
+    /// if nothing is known of the person.
+    async fn rank(
+        &self,
+        viewer: &Subject,
+        at_most: usize,
+    ) -> Result<(Prospects, HashSet<Subject>), Error> {
         let now = self.clock.now().get();
         let ranked = self.live.rank(|graph, feedback, communities, scratch| {
             let person = graph.ordinal(viewer)?;
@@ -42,37 +79,10 @@ impl Suggest {
             let prospects =
                 ranking::prospects(graph, person, &self.tuning, beside, scratch, at_most);
             let subjects = prospects.best.iter().map(|one| &one.subject);
-            let risky = subjects.filter(|subject| feedback.is_risky(subject)).cloned();
-            let risky: HashSet<Subject> = risky.collect();
+            let risky = subjects.filter(|subject| feedback.is_risky(subject)).cloned().collect();
             Some((prospects, risky))
         });
-        let Some((prospects, risky)) = ranked.await? else { return Ok(Vec::new()) };
-        if prospects.best.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut listing = Listing::new(&prospects, &self.tuning, limit);
-        // By this it is decided whose showings count.
-        let alone = prospects.without_contacts();
-        let mut counted = Listing::new(&alone, &self.tuning, limit);
-        loop {
-            let people = listing.people();
-            let suspects = people.iter().copied().filter(|one| risky.contains(*one)).collect();
-            // Used against them only while they agree to that.
-            let (answers, risky) =
-                futures::try_join!(self.agreed(viewer, people), self.agreed_to_spam(suspects))?;
-            if !answers.is_granted(viewer) {
-                return Ok(Vec::new());
-            }
-            let granted = |subject: &Subject| answers.is_granted(subject);
-            let fits = |subject: &Subject| !risky.is_granted(subject);
-            counted.settle(granted, fits);
-            if listing.settle(granted, fits) {
-                break;
-            }
-        }
-        let counted = counted.finish();
-        self.exposure.shown(viewer, counted.iter().map(|one| &one.subject));
-        Ok(listing.finish())
+        Ok(ranked.await?.unwrap_or_default())
     }
 
     /// Who of all these has agreed: one strict check.

@@ -65,6 +65,17 @@ impl MutualRange {
     }
 }
 
+/// What is still to be done for a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Finish,
+    /// Asking about the next round.
+    Ask,
+    /// Ranking more prospects: none of these is left, and others could belong in the list.
+    Rank,
+}
+
 /// A list in the making: round after round some prospects and everybody behind them are asked
 /// about, until nobody who was not can belong in it.
 #[derive(Debug)]
@@ -112,12 +123,12 @@ impl<'l> Listing<'l> {
         self.round().iter().map(|one| &one.subject).chain(between).collect()
     }
 
-    /// Takes in who of them has agreed, and who `fits` into a list. Whether the list is complete.
+    /// Takes in who of them has agreed, and who `fits` into a list.
     pub fn settle(
         &mut self,
         granted: impl Fn(&Subject) -> bool,
         fits: impl Fn(&Subject) -> bool,
-    ) -> bool {
+    ) -> Next {
         let agreed: Vec<bool> =
             self.prospects.people.iter().map(|one| granted(&one.subject)).collect();
         for one in self.round() {
@@ -130,7 +141,13 @@ impl<'l> Listing<'l> {
         self.listed
             .sort_unstable_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
         let next = self.round().first().map(|one| one.rank);
-        self.round().is_empty() || is_settled(&self.listed, self.limit, next)
+        if is_settled(&self.listed, self.limit, next.or(self.prospects.beyond)) {
+            Next::Finish
+        } else if next.is_some() {
+            Next::Ask
+        } else {
+            Next::Rank
+        }
     }
 
     /// The list, best first.

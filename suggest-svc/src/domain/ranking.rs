@@ -10,7 +10,8 @@
 //! of the viewer u through their mutual connections z ([`Evidence`], [`Weights`]):
 //!
 //! ```text
-//! score(u, v) = w₁ ln tRA(u, v) + w₂ ln c + w₃ ln d_v + w₄ ln |Γ(u) ∪ Γ(v)| + w₅ ln(1.05 - c / d_v)
+//! score(u, v) = w₁ ln tRA(u, v) + w₂ ln c + w₃ ln d_v + w₄ ln |Γ(u) ∪ Γ(v)|
+//!               + w₅ ln(1.05 - c / d_v) + w₆ c / d_v
 //! tRA(u, v)   = Σ_z d_z^-β · d_v^-γ
 //! ```
 //!
@@ -48,7 +49,7 @@ pub use weights::{Weights, WeightsInvalid};
 pub const WALKED_AT_MOST: usize = 2_000;
 
 /// Two-hop neighbours to whom the model is applied: the best by resource allocation alone.
-const SHORT_LIST: usize = 200;
+const SHORT_LIST: usize = 128;
 
 /// With fewer candidates than this the next tier is looked at.
 const FEW: usize = 30;
@@ -130,7 +131,7 @@ impl Rank {
 }
 
 /// Whom a viewer may know, before anybody's consent was asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prospects {
     /// How many people the viewer is adjacent to.
     pub viewer_degree: usize,
@@ -141,21 +142,13 @@ pub struct Prospects {
     pub best: Vec<Prospect>,
     /// The rank of the first who is not among them.
     pub beyond: Option<Rank>,
+    /// Who would be the best, best first, if the viewer had nobody's number and nobody had been
+    /// shown too often. How often somebody was shown is counted by this: whom the viewer uploaded
+    /// moves people up and down a list, and a count that followed would tell others about it.
+    pub alone: Vec<Subject>,
 }
 
 impl Prospects {
-    /// The same as if the viewer had nobody's number and nobody had been shown too often: whom the
-    /// viewer uploaded moves people up and down a list, and how often somebody was shown would tell
-    /// others about it.
-    #[must_use]
-    pub fn without_contacts(&self) -> Self {
-        let mut alone = self.clone();
-        for one in &mut alone.best {
-            (one.contact, one.shown_too_often) = (None, false);
-        }
-        alone
-    }
-
     /// What is known of one of them if everybody has agreed; of the first tier only.
     pub fn evidence(&self, of: &Prospect) -> Option<Evidence> {
         (of.rank.tier == Tier::Known).then(|| Evidence {
@@ -215,21 +208,33 @@ pub fn prospects(
     scratch.fit(graph.len());
     let ranking = Ranking { graph, viewer, tuning, beside };
     let left = ranking.walk(scratch);
-    let mut candidates = ranking.candidates(scratch, at_most);
+    let (mut candidates, mut alone) = ranking.candidates(scratch, at_most);
     let mut people = ranking.between(scratch);
     let beyond = cut(graph, &mut candidates, at_most);
     let mut best: Vec<_> = candidates.iter().map(|one| ranking.prospect(one, scratch)).collect();
     scratch.candidates = candidates;
-    if best.len() < FEW.min(at_most) {
-        ranking.widen(scratch, left, &mut people, &mut best);
+    // Contacts have no part in it: see `Prospects::alone`.
+    let few = FEW.min(at_most);
+    if alone.len() < few {
+        ranking.widen(scratch, left, &mut people, &mut best, &mut alone);
         best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
         best.truncate(at_most);
     }
-    if best.len() < FEW.min(at_most) {
-        ranking.popular(scratch, &mut best, at_most);
+    if alone.len() < few {
+        ranking.popular(scratch, &mut best, &mut alone, at_most);
     }
+    cut(graph, &mut alone, at_most);
+    let viewer_degree = graph.degree(viewer);
+    let prospects = Prospects {
+        viewer_degree,
+        people,
+        best,
+        beyond,
+        alone: alone.iter().map(|one| graph.subject(one.person).into()).collect(),
+    };
+    scratch.alone = alone;
     scratch.clear();
-    Prospects { viewer_degree: graph.degree(viewer), people, best, beyond }
+    prospects
 }
 
 /// Keeps the best, in order; the rank of the first who is not among them.
@@ -299,17 +304,27 @@ impl Ranking<'_> {
 
     /// The third tier: who is not there yet, in the order that is the same for everybody of the
     /// community.
-    fn popular(&self, scratch: &Scratch, best: &mut Vec<Prospect>, at_most: usize) {
+    fn popular(
+        &self,
+        scratch: &Scratch,
+        best: &mut Vec<Prospect>,
+        alone: &mut Vec<Candidate>,
+        at_most: usize,
+    ) {
         let Some(communities) = self.beside.communities else { return };
         let near = neighbours(self.graph, self.viewer);
         for (person, score) in communities.popular_near(near) {
             let is_new = Scratch::is_stranger(scratch.places[person as usize])
                 && self.is_open(person)
                 && self.graph.degree(person) > 0
-                && !best.iter().any(|one| one.subject.as_str() == self.graph.subject(person));
-            if is_new && best.len() < at_most {
-                let rank = Rank { tier: Tier::Popular, score };
-                let of = Candidate { person, contact: None, rank };
+                && !alone.iter().any(|one| one.person == person);
+            if !is_new {
+                continue;
+            }
+            let of = Candidate { person, contact: None, rank: Rank { tier: Tier::Popular, score } };
+            alone.push(of);
+            let subject = self.graph.subject(person);
+            if best.len() < at_most && !best.iter().any(|one| one.subject.as_str() == subject) {
                 best.push(Prospect { mutuals: Vec::new(), ..self.prospect(&of, scratch) });
             }
         }

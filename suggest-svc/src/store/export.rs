@@ -10,9 +10,7 @@ use super::{
         number_range, person, spam_report, uploaded,
     },
 };
-use crate::domain::{
-    Settings, Standing, Subject, address_book::ENTRY_BYTES, uploaded::Uploaded,
-};
+use crate::domain::{Settings, Standing, Subject, address_book::ENTRY_BYTES, uploaded::Uploaded};
 
 /// What is kept of a person in few rows.
 #[derive(Debug)]

@@ -42,8 +42,8 @@ use migration::Migrator;
 pub(crate) use export::Held;
 pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
-pub(crate) use spam::{Complaints, Review};
 pub(crate) use ranges::NumberRanges;
+pub(crate) use spam::{Complaints, Review};
 pub(crate) use writing::{Once, Writing};
 
 /// Every statement here goes by an index. Left to itself, PostgreSQL plans for the statistics of the

@@ -8,7 +8,7 @@ use suggest_svc::{
     config::SuggestConfig,
     domain::{
         Subject,
-        listing::{Listed, Listing, MutualRange, Reason},
+        listing::{Listed, Listing, MutualRange, Next, Reason},
         ranking::{self, Beside, Scratch, Tuning},
     },
     graph::{Builder, Graph, OwnedKey},
@@ -124,7 +124,7 @@ impl Engine {
         let (beside, limit) = (Beside::default(), self.names.len());
         let prospects = ranking::prospects(graph, person, tuning, beside, &mut self.scratch, limit);
         let mut listing = Listing::new(&prospects, tuning, limit);
-        while !listing.settle(granted, |_| true) {}
+        while listing.settle(granted, |_| true) == Next::Ask {}
         listing.finish()
     }
 

@@ -31,10 +31,11 @@ async fn everything_of_a_person_is_exported_and_of_others_only_whom_they_know(wo
         told(&world, "ann").await,
         [
             "suggest.consent transfer=granted \
-             friend_suggestions=granted until 2026-03-01T00:01:00Z spam=not granted",
-            "suggest.registration identifier_keys=1 number_ranges=1",
+             friend_suggestions=granted until 2026-03-01T00:01:00Z spam=granted",
+            "suggest.registration identifier_keys=1 number_ranges=0",
             "suggest.contacts accepted=2",
             "suggest.uploaded fingerprints=2",
+            "suggest.contact_quota full_at=2026-03-02T00:00:00Z",
             "suggest.settings discoverability=nobody may_be_mutual_connection=false",
             "suggest.block subject_id=dan",
             "suggest.connection subject_id=bob",
@@ -42,7 +43,7 @@ async fn everything_of_a_person_is_exported_and_of_others_only_whom_they_know(wo
         ]
     );
     let records = world.export("ann").await;
-    assert_eq!(records[4].recorded_at, Some(world.clock.now().into()));
+    assert_eq!(records[6].recorded_at, Some(world.clock.now().into()));
     assert!(told(&world, "dan").await.is_empty());
 }
 

@@ -7,6 +7,7 @@ use proto::{
     suggest::v1::{Connection, Discoverability, PutConnectionsRequest, SpamReason},
 };
 use service_kit::clock::UnixMillis;
+use suggest_svc::config::SuggestConfig;
 use tonic_types::StatusExt;
 
 use crate::{
@@ -130,8 +131,12 @@ async fn nobody_reports_more_accounts_than_the_most(world: World) {
     ann.reports("a4").await.unwrap();
 }
 
+fn large_books(config: &mut SuggestConfig) {
+    (config.contacts.max_per_sync, config.contacts.burst) = (1_000, 1_000);
+}
+
 async fn contacts_and_bursts_speak_for_a_spammer(mut world: World) {
-    world.restart_with(|config| config.contacts.max_per_sync = 1_000).await;
+    world.restart_with(large_books).await;
     let (known, friends) = (names("known", 500), names("friend", 300));
     world.people(&["spy"]).await;
     world.people(&strs(&known)).await;
@@ -165,7 +170,7 @@ async fn contacts_and_bursts_speak_for_a_spammer(mut world: World) {
 
 /// Whom an account uploaded decides nothing that others see: the score for suggestions is without.
 async fn an_upload_makes_nobody_disappear(mut world: World) {
-    world.restart_with(|config| config.contacts.max_per_sync = 1_000).await;
+    world.restart_with(large_books).await;
     square(&world).await;
     let known = names("known", 600);
     world.people(&strs(&known)).await;

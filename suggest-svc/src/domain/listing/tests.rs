@@ -21,7 +21,8 @@ fn tuning() -> Tuning {
 /// Whom some prospects, who know so many people each, are reached through.
 fn prospects(best: Vec<Prospect>, people: u32) -> Prospects {
     let between = |n| Between { subject: format!("z{n}").into(), weight: 1 << 30 };
-    Prospects { viewer_degree: 30, people: (0..people).map(between).collect(), best, beyond: None }
+    let people = (0..people).map(between).collect();
+    Prospects { viewer_degree: 30, people, best, ..Prospects::default() }
 }
 
 fn prospect(name: &str, contact: Option<Contact>, mutuals: &[u32]) -> Prospect {
@@ -48,7 +49,7 @@ fn granted<'p>(people: &'p [&str]) -> impl Fn(&Subject) -> bool + 'p {
 fn list(prospects: &Prospects, granted: impl Fn(&Subject) -> bool, limit: usize) -> Vec<Listed> {
     let tuning = tuning();
     let mut listing = Listing::new(prospects, &tuning, limit);
-    while !listing.settle(&granted, |_| true) {}
+    while listing.settle(&granted, |_| true) == Next::Ask {}
     listing.finish()
 }
 
@@ -168,6 +169,20 @@ fn a_list_is_settled_when_nobody_left_can_come_before_its_end() {
     assert!(!is_settled(&list, 3, next(0.1)));
     assert!(is_settled(&list, 3, None));
     assert!(is_settled(&list, 2, Some(Rank { tier: Tier::Popular, score: 9.0 })));
+}
+
+#[test]
+fn more_prospects_are_wanted_only_while_one_who_was_left_out_could_belong() {
+    let tuning = tuning();
+    let next = |beyond: f64, agreed: &[&str]| {
+        let best = vec![prospect("a", None, &[0, 1]), prospect("b", None, &[0, 1])];
+        let beyond = Some(Rank { tier: Tier::Known, score: beyond });
+        let all = Prospects { beyond, ..prospects(best, 8) };
+        Listing::new(&all, &tuning, 2).settle(granted(agreed), |_| true)
+    };
+    assert_eq!(next(-50.0, &["a", "b", "z0", "z1"]), Next::Finish);
+    assert_eq!(next(-50.0, &["a", "z0", "z1"]), Next::Rank);
+    assert_eq!(next(50.0, &["a", "b", "z0", "z1"]), Next::Rank);
 }
 
 proptest! {

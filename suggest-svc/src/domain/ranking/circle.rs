@@ -7,7 +7,8 @@
 //! list can be read by whom it leads to.
 
 use super::{
-    Between, ONE, Prospect, Rank, Ranking, Scratch, Tier, neighbours, scratch::Tally, weight,
+    Between, Candidate, ONE, Prospect, Rank, Ranking, Scratch, Tier, neighbours, scratch::Tally,
+    weight,
 };
 use crate::graph::Ordinal;
 
@@ -52,6 +53,7 @@ impl Ranking<'_> {
         left: usize,
         people: &mut Vec<Between>,
         best: &mut Vec<Prospect>,
+        alone: &mut Vec<Candidate>,
     ) {
         let min = self.tuning.min_mutuals;
         if scratch.walked.len() < min || scratch.touched.len() > LOOKED_AT {
@@ -74,10 +76,13 @@ impl Ranking<'_> {
         for person in self.far(scratch) {
             let subject = self.graph.subject(person);
             let paths = self.paths(scratch, person, &by_ordinal);
-            let is_known = best.iter().any(|one| one.subject.as_str() == subject);
-            let Some(score) = circle_score(&paths, people, min).filter(|_| !is_known) else {
+            let Some(score) = circle_score(&paths, people, min) else { continue };
+            let rank = Rank { tier: Tier::WiderCircle, score };
+            alone.push(Candidate { person, contact: None, rank });
+            // A contact is there already.
+            if best.iter().any(|one| one.subject.as_str() == subject) {
                 continue;
-            };
+            }
             let shown_too_often = (self.beside.shown_too_often)(person);
             let score = self.tuning.discounted(score, shown_too_often);
             best.push(Prospect {

@@ -1,10 +1,10 @@
 //! The model: what is known of a candidate, and what it comes to.
 
-use super::{ONE, Tuning, damping};
+use super::{ONE, Tuning};
 use crate::graph::Contact;
 
 /// How many features the fitted part of the model has.
-pub const FEATURES: usize = 5;
+pub const FEATURES: usize = 6;
 
 /// What is known of a candidate through the mutual connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,28 +13,29 @@ pub struct Evidence {
     pub weights: u64,
     /// c: how many there are.
     pub mutuals: usize,
-    /// d_v: how many people the candidate is adjacent to.
+    /// `d_v`: how many people the candidate is adjacent to.
     pub degree: usize,
-    /// d_u: how many the viewer is.
+    /// `d_u`: how many the viewer is.
     pub viewer_degree: usize,
 }
 
 impl Evidence {
-    /// The features in the order of [`super::Weights::fitted`]. Each is a logarithm; c is at least 1.
+    /// The features in the order of [`super::Weights::fitted`]. c is at least 1.
     #[allow(clippy::cast_precision_loss)] // beyond 2^53 rounded to the same value for the same sum
     pub fn features(&self, gamma: f64) -> [f64; FEATURES] {
         let count = self.mutuals.max(1) as f64;
         let degree = (self.degree.max(self.mutuals).max(1)) as f64;
         let union = degree + self.viewer_degree.max(self.mutuals) as f64 - count;
-        let allocation = self.weights.max(1) as f64 / ONE * damping(self.degree, gamma);
+        let (log_degree, allocation) = (degree.ln(), self.weights.max(1) as f64 / ONE);
         [
-            allocation.ln(),
+            allocation.ln() - gamma * log_degree,
             count.ln(),
-            degree.ln(),
+            log_degree,
             union.max(1.0).ln(),
             // 0.05: who is adjacent to mutual connections only is a little more than who is adjacent to
             // one other.
             (1.05 - count / degree).ln(),
+            count / degree,
         ]
     }
 }

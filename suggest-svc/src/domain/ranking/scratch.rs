@@ -53,6 +53,7 @@ pub struct Scratch {
     pub(super) walked: Vec<(Ordinal, u64)>,
     pub(super) short: Vec<(u64, Ordinal)>,
     pub(super) candidates: Vec<Candidate>,
+    pub(super) alone: Vec<Candidate>,
 }
 
 const UNWALKED: u32 = u32::MAX;
@@ -94,5 +95,6 @@ impl Scratch {
         self.walked.clear();
         self.short.clear();
         self.candidates.clear();
+        self.alone.clear();
     }
 }

@@ -8,7 +8,11 @@ use super::{
     community::{Adjacency, COMMUNITY_AT_LEAST, POPULARITY_AT_LEAST},
     *,
 };
-use crate::domain::Settings;
+use crate::{
+    domain::{Discoverability, Settings},
+    graph::OwnedKey,
+};
+use identifiers::MatchKey;
 
 fn tuning() -> Tuning {
     Tuning {
@@ -52,7 +56,7 @@ fn rank_beside(
     at_most: usize,
 ) -> Prospects {
     let Some(viewer) = graph.ordinal(&name(viewer)) else {
-        return Prospects { viewer_degree: 0, people: Vec::new(), best: Vec::new(), beyond: None };
+        return Prospects::default();
     };
     prospects(graph, viewer, tuning, beside, &mut Scratch::default(), at_most)
 }
@@ -100,6 +104,7 @@ impl Sets {
             + weights.degree * self.degree(v).ln()
             + weights.union * union.ln()
             + weights.strangers * (1.05 - count / self.degree(v)).ln()
+            + weights.share * count / self.degree(v)
     }
 
     /// Three-hop paths over people who may be between, the second of whom the viewer does not know.
@@ -114,6 +119,10 @@ impl Sets {
         }
         paths
     }
+}
+
+fn number(person: u8) -> MatchKey {
+    MatchKey::from_bytes([person; 16])
 }
 
 fn distinct(people: impl Iterator<Item = u8>) -> usize {
@@ -223,6 +232,35 @@ proptest! {
                 prop_assert!((score - whole.best[at_most].rank.score).abs() < f64::EPSILON);
             }
         }
+    }
+
+    /// Were it otherwise, others could see in their lists whom the viewer uploaded.
+    #[test]
+    fn whose_numbers_the_viewer_has_decides_about_the_list_and_not_about_who_counts_as_shown(
+        world in worlds_of(30, 60),
+        book in prop::collection::vec(0u8..30, 1..20),
+        at_most in 0usize..40,
+    ) {
+        let knows = |who: u8| who == 0 || world.contains(&(0, who));
+        let strangers: Vec<u8> = book.iter().copied().filter(|who| !knows(*who)).collect();
+        let mut graph = graph(world, &HashSet::new());
+        for person in 0..30 {
+            graph.set_consent(&name(person), i64::MAX, i64::MAX);
+            let open = Settings { discoverability: Discoverability::Everyone, may_be_mutual: true };
+            graph.set_settings(&name(person), open);
+            graph.set_keys(&name(person), vec![OwnedKey { key: number(person), since: 1 }]);
+        }
+        let before = rank_beside(&graph, 0, &tuning(), Beside::default(), at_most);
+        graph.set_book(&name(0), 2, &book.iter().map(|who| number(*who)).collect::<Vec<_>>());
+        let after = rank_beside(&graph, 0, &tuning(), Beside::default(), at_most);
+        prop_assert_eq!(&before.alone, &after.alone);
+        let names = |ranked: &Prospects| {
+            ranked.best.iter().map(|one| one.subject.clone()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(names(&before), before.alone);
+        let listed = names(&after);
+        let are_listed = strangers.iter().all(|who| listed.contains(&name(*who)));
+        prop_assert!(at_most < 30 || are_listed);
     }
 
     /// Were it otherwise, a viewer with few friends could tell whom one of them knows.

@@ -15,12 +15,12 @@ impl Ranking<'_> {
         for person in neighbours(graph, self.viewer) {
             scratch.is_adjacent(person);
             if graph.may_be_mutual(person) {
-                scratch.walked.push((person, 0));
+                scratch.walked.push((person, graph.degree(person) as u64));
             }
         }
-        scratch.walked.sort_unstable_by(|(a, _), (b, _)| {
+        scratch.walked.sort_unstable_by(|(a, one), (b, other)| {
             let names = || graph.subject(*a).cmp(graph.subject(*b));
-            graph.degree(*a).cmp(&graph.degree(*b)).then_with(names)
+            one.cmp(other).then_with(names)
         });
         let mut left = self.tuning.work_budget;
         let mut place = 0;
@@ -46,44 +46,55 @@ impl Ranking<'_> {
         left
     }
 
-    /// Contacts, and the best two-hop neighbours, with their scores.
-    pub(super) fn candidates(&self, scratch: &mut Scratch, at_most: usize) -> Vec<Candidate> {
+    /// Contacts, and the best two-hop neighbours, with their scores; and the latter as they would be
+    /// without the former.
+    pub(super) fn candidates(
+        &self,
+        scratch: &mut Scratch,
+        at_most: usize,
+    ) -> (Vec<Candidate>, Vec<Candidate>) {
+        self.short_list(scratch, at_most.saturating_add(1).max(SHORT_LIST));
         let findable = self.graph.findable(self.viewer);
         let is_contact =
             |person: Ordinal| findable.binary_search_by_key(&person, |(one, _)| *one).is_ok();
-        self.short_list(scratch, at_most.saturating_add(1).max(SHORT_LIST), is_contact);
         let mut candidates = std::mem::take(&mut scratch.candidates);
+        let mut alone = std::mem::take(&mut scratch.alone);
         for (person, contact) in &findable {
             if self.is_open(*person) {
                 candidates.push(self.candidate(*person, Some(*contact), scratch));
             }
         }
         for (_, person) in &scratch.short {
-            candidates.push(self.candidate(*person, None, scratch));
+            let mut candidate = self.candidate(*person, None, scratch);
+            alone.push(candidate);
+            if !is_contact(*person) {
+                let shown_too_often = self.is_shown_too_often(*person, None);
+                let score = self.tuning.discounted(candidate.rank.score, shown_too_often);
+                candidate.rank.score = score;
+                candidates.push(candidate);
+            }
         }
-        candidates
+        (candidates, alone)
     }
 
     /// Puts the best by weight into `scratch.short`, in no order. Ties are broken by the subject,
     /// so that whom it leaves out does not depend on the numbering.
-    fn short_list(
-        &self,
-        scratch: &mut Scratch,
-        limit: usize,
-        is_contact: impl Fn(Ordinal) -> bool,
-    ) {
+    fn short_list(&self, scratch: &mut Scratch, limit: usize) {
         let order = |(one, a): &(u64, Ordinal), (other, b): &(u64, Ordinal)| {
             let names = || self.graph.subject(*a).cmp(self.graph.subject(*b));
             other.cmp(one).then_with(names)
         };
-        let Scratch { tallies, touched, short, .. } = scratch;
+        let Scratch { tallies, touched, short, places, .. } = scratch;
         let mut least = 0;
         for person in touched {
             let tally = tallies[*person as usize];
             if tally.weights() < least
                 || tally.mutuals() < self.tuning.min_mutuals
-                || !self.is_open(*person)
-                || is_contact(*person)
+                // Whoever is connected without being adjacent has no neighbours, or is blocked.
+                || (!Scratch::is_stranger(places[*person as usize]) && !self.is_open(*person))
+                || *person == self.viewer
+                || self.graph.blocked(self.viewer, *person)
+                || (self.beside.is_hidden)(*person)
             {
                 continue;
             }
@@ -100,6 +111,7 @@ impl Ranking<'_> {
         }
     }
 
+    /// As if nobody had been shown too often: a contact never was.
     fn candidate(&self, person: Ordinal, contact: Option<Contact>, scratch: &Scratch) -> Candidate {
         let tally = scratch.tallies[person as usize];
         let evidence = Evidence {
@@ -108,9 +120,7 @@ impl Ranking<'_> {
             degree: self.graph.degree(person),
             viewer_degree: self.graph.degree(self.viewer),
         };
-        let shown_too_often = self.is_shown_too_often(person, contact);
         let score = self.tuning.score(contact, &evidence);
-        let score = self.tuning.discounted(score, shown_too_often);
         Candidate { person, contact, rank: Rank { tier: Tier::Known, score } }
     }
 }

@@ -23,6 +23,8 @@ pub struct Weights {
     pub union: f64,
     /// w₅, of the logarithm of the share of the candidate's neighbours who are not mutual.
     pub strangers: f64,
+    /// w₆, of the share of the candidate's neighbours who are mutual.
+    pub share: f64,
     /// What a candidate with fewer mutual connections than the minimum has in place of all that.
     pub no_mutuals: f64,
     /// What a contact adds that holds the viewer's number, too.
@@ -55,12 +57,13 @@ pub enum WeightsInvalid {
 
 impl Weights {
     /// The names in the file, in the order of [`Weights::values`].
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         "allocation",
         "mutuals",
         "degree",
         "union",
         "strangers",
+        "share",
         "no_mutuals",
         "reciprocal_contact",
         "one_way_contact",
@@ -102,18 +105,18 @@ impl Weights {
 
     /// The weights that are fitted, in the order of [`super::Evidence::features`].
     pub fn fitted(&self) -> [f64; FEATURES] {
-        [self.allocation, self.mutuals, self.degree, self.union, self.strangers]
+        [self.allocation, self.mutuals, self.degree, self.union, self.strangers, self.share]
     }
 
     /// The same with other fitted weights.
     #[must_use]
     pub fn with_fitted(self, fitted: [f64; FEATURES]) -> Self {
-        let [allocation, mutuals, degree, union, strangers] = fitted;
-        Self { allocation, mutuals, degree, union, strangers, ..self }
+        let [allocation, mutuals, degree, union, strangers, share] = fitted;
+        Self { allocation, mutuals, degree, union, strangers, share, ..self }
     }
 
-    fn of(values: [f64; 10]) -> Self {
-        let [allocation, mutuals, degree, union, strangers, rest @ ..] = values;
+    fn of(values: [f64; 11]) -> Self {
+        let [allocation, mutuals, degree, union, strangers, share, rest @ ..] = values;
         let [no_mutuals, reciprocal_contact, one_way_contact, shown_too_often, repetition] = rest;
         Self {
             allocation,
@@ -121,6 +124,7 @@ impl Weights {
             degree,
             union,
             strangers,
+            share,
             no_mutuals,
             reciprocal_contact,
             one_way_contact,
@@ -129,14 +133,15 @@ impl Weights {
         }
     }
 
-    fn values(&self) -> [f64; 10] {
-        let [allocation, mutuals, degree, union, strangers] = self.fitted();
+    fn values(&self) -> [f64; 11] {
+        let [allocation, mutuals, degree, union, strangers, share] = self.fitted();
         [
             allocation,
             mutuals,
             degree,
             union,
             strangers,
+            share,
             self.no_mutuals,
             self.reciprocal_contact,
             self.one_way_contact,

@@ -3,8 +3,8 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    time::{Duration, Instant},
 };
 
 use service_kit::{clock::Clock, store::StoreError};
@@ -15,7 +15,7 @@ use crate::{
         Subject,
         ranking::{
             Scratch,
-            community::{Adjacency, Communities},
+            community::{self, Communities},
         },
     },
     feedback::Feedback,
@@ -100,21 +100,25 @@ impl Live {
         Ok(result)
     }
 
-    /// Finds out who is popular among whom, again and again. Does not end.
-    pub(crate) async fn find_communities(&self, interval: std::time::Duration) {
+    /// Finds out who is popular among whom, again and again, never more than a tenth of the time.
+    /// Does not end.
+    pub(crate) async fn find_communities(&self, interval: Duration) {
         loop {
-            let (adjacency, numbering) = {
-                let state = self.state();
-                (Adjacency::of(&state.graph), state.numbering.clone())
+            let begun = Instant::now();
+            // Whoever stops waiting for it ends it.
+            let waiting = Arc::new(());
+            let numbered = Numbered {
+                state: self.state.clone(),
+                numbering: self.state().numbering.clone(),
+                waiting: Arc::downgrade(&waiting),
             };
-            // Only a panic ends it early, a defect that the kit logs; the next turn may do better.
-            if let Ok(found) = spawn_blocking(move || Communities::of(&adjacency)).await {
-                let mut state = self.state_mut();
-                if Arc::ptr_eq(&state.numbering, &numbering) {
-                    state.communities = Some(Arc::new(found));
-                }
-            }
-            self.clock.sleep(interval).await;
+            // Only a panic ends it early, a defect that is logged; the next turn may do better.
+            let found = spawn_blocking(move || {
+                let found = Arc::new(Communities::of(&numbered)?);
+                numbered.write(|state| state.communities = Some(found))
+            });
+            found.await.ok();
+            self.clock.sleep(interval.max(9 * begun.elapsed())).await;
         }
     }
 
@@ -242,6 +246,32 @@ impl Live {
 
     fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The graph, as long as its people have the numbers that they have now and somebody waits for what
+/// is read.
+struct Numbered {
+    state: Arc<RwLock<State>>,
+    numbering: Arc<()>,
+    waiting: Weak<()>,
+}
+
+impl Numbered {
+    fn is_good(&self, state: &State) -> bool {
+        Arc::ptr_eq(&state.numbering, &self.numbering) && self.waiting.strong_count() > 0
+    }
+
+    fn write(&self, write: impl FnOnce(&mut State)) -> Option<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.is_good(&state).then(|| write(&mut state))
+    }
+}
+
+impl community::Reading for Numbered {
+    fn read<T>(&self, read: impl FnOnce(&Graph) -> T) -> Option<T> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        self.is_good(&state).then(|| read(&state.graph))
     }
 }
 

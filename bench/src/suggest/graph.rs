@@ -10,11 +10,7 @@ use suggest_svc::{
     domain::{
         Subject,
         listing::{Listed, Listing, Next},
-        ranking::{
-            Beside, Scratch, Tuning, Weights,
-            community::{Adjacency, Communities},
-            prospects,
-        },
+        ranking::{Beside, Scratch, Tuning, Weights, community::Communities, prospects},
     },
     graph::{Builder, Graph},
 };
@@ -97,7 +93,7 @@ impl Plain {
 /// suggest-svc's own graph and ranking, everybody having agreed to everything.
 pub(super) struct Engine {
     graph: Graph,
-    communities: Communities,
+    communities: Option<Communities>,
     scratch: Scratch,
     pub(super) tuning: Tuning,
 }
@@ -113,7 +109,7 @@ impl Engine {
             builder.connection(other, one);
         }
         let graph = builder.finish(0);
-        let communities = Communities::of(&Adjacency::of(&graph));
+        let communities = Communities::of(&&graph);
         let tuning = Tuning { weights, ..Tuning::default() };
         Self { graph, communities, scratch: Scratch::default(), tuning }
     }
@@ -122,7 +118,7 @@ impl Engine {
     pub(super) fn list(&mut self, viewer: &str, limit: usize) -> Vec<Listed> {
         let Some(viewer) = self.graph.ordinal(&viewer.into()) else { return Vec::new() };
         let at_most = Listing::prospects_for(limit, 1);
-        let communities = Some(&self.communities);
+        let communities = self.communities.as_ref();
         let beside = Beside { communities, ..Beside::default() };
         let prospects =
             prospects(&self.graph, viewer, &self.tuning, beside, &mut self.scratch, at_most);

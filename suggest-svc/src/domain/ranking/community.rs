@@ -9,12 +9,14 @@
 //! comes from a community of at least [`COMMUNITY_AT_LEAST`] people, is the same for everybody in it,
 //! and has only people whom at least [`POPULARITY_AT_LEAST`] of it know, ordered by no more than the
 //! power of two below that number. Whether one certain person knows them moves next to nothing.
+//!
+//! The graph is not copied: it is read some people at a time, and goes on in between. So what is
+//! found is of no instant in particular, which matters to nobody.
+
+use std::collections::HashMap;
 
 use super::neighbours;
-use crate::{
-    domain::Subject,
-    graph::{Graph, Ordinal},
-};
+use crate::graph::{Graph, Ordinal};
 
 /// The fewest people of a community from which anybody is shown.
 pub const COMMUNITY_AT_LEAST: usize = 50;
@@ -24,53 +26,50 @@ pub const POPULARITY_AT_LEAST: u32 = 10;
 const POPULAR_AT_MOST: usize = 64;
 /// Label propagation rarely takes more than five rounds; where it does not settle, it is ended.
 const ROUNDS: usize = 20;
-
-/// The edges of a graph, copied, so that the graph can go on while communities are computed.
-#[derive(Debug)]
-pub struct Adjacency {
-    subjects: Vec<Subject>,
-    /// By ordinal: where the neighbours begin.
-    starts: Vec<usize>,
-    neighbours: Vec<Ordinal>,
-}
+/// People who are looked at before writers of the graph have their turn: some half a millisecond.
+const AT_ONCE: usize = 256;
 
 /// The communities of a graph as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Communities {
     /// By ordinal.
     labels: Vec<u32>,
-    /// By label: who is popular, and the logarithm of how much; none in small communities.
-    popular: Vec<Vec<(Ordinal, u32)>>,
+    /// By label: who is popular, and the logarithm of how much; of large communities only.
+    popular: HashMap<u32, Box<[Scored]>>,
 }
 
-impl Adjacency {
-    /// Copies a graph's edges.
-    pub fn of(graph: &Graph) -> Self {
-        let mut all = Self { subjects: Vec::new(), starts: vec![0], neighbours: Vec::new() };
-        for person in 0..Ordinal::try_from(graph.len()).unwrap_or(Ordinal::MAX) {
-            all.subjects.push(graph.subject(person).into());
-            all.neighbours.extend(neighbours(graph, person));
-            all.starts.push(all.neighbours.len());
-        }
-        all
-    }
+/// Somebody, and the logarithm of how many of the community know them.
+type Scored = (Ordinal, u32);
 
-    fn neighbours(&self, person: Ordinal) -> &[Ordinal] {
-        let person = person as usize;
-        &self.neighbours[self.starts[person]..self.starts[person + 1]]
+/// Gives a graph to read for a moment, with the same numbers each time; not any more, if there is
+/// none with those numbers.
+pub trait Reading {
+    /// Reads it.
+    fn read<T>(&self, read: impl FnOnce(&Graph) -> T) -> Option<T>;
+}
+
+impl Reading for &Graph {
+    fn read<T>(&self, read: impl FnOnce(&Graph) -> T) -> Option<T> {
+        Some(read(self))
     }
 }
 
 impl Communities {
-    /// Finds the communities: some 20 ns for each edge and round.
-    pub fn of(adjacency: &Adjacency) -> Self {
-        let labels = propagate(adjacency);
-        let mut members: Vec<Vec<Ordinal>> = vec![Vec::new(); labels.len()];
-        for (person, label) in (0..).zip(&labels) {
-            members[*label as usize].push(person);
+    /// Finds the communities: some 20 ns for each edge and round, 16 bytes for each person
+    /// meanwhile. Nothing, if the graph could not be read to the end.
+    pub fn of(graph: &impl Reading) -> Option<Self> {
+        let labels = propagate(graph)?;
+        let mut members: Vec<Ordinal> = ordinals(labels.len()).collect();
+        members.sort_unstable_by_key(|person| (labels[*person as usize], *person));
+        let mut popular = HashMap::new();
+        for members in members.chunk_by(|a, b| labels[*a as usize] == labels[*b as usize]) {
+            if members.len() >= COMMUNITY_AT_LEAST {
+                let label = labels[members[0] as usize];
+                let best = popular_among(graph, members, &labels)?;
+                popular.insert(label, best.into_boxed_slice());
+            }
         }
-        let popular = members.into_iter().map(|members| popular(adjacency, &labels, members));
-        Self { popular: popular.collect(), labels }
+        Some(Self { labels, popular })
     }
 
     /// Who is popular where most of these people are, with the score, in no order.
@@ -84,18 +83,15 @@ impl Communities {
         let runs = labels.chunk_by(u32::eq).map(|run| (run.len(), run[0]));
         // The first of the longest.
         let most = runs.max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
-        let popular = most.map_or(&[][..], |(_, label)| &self.popular[label as usize]);
-        popular.iter().map(|(person, score)| (*person, f64::from(*score)))
+        let popular = most.and_then(|(_, label)| self.popular.get(&label));
+        popular.into_iter().flatten().map(|(person, score)| (*person, f64::from(*score)))
     }
 }
 
 /// By ordinal: the label, which is the place of somebody in the order of turns.
-fn propagate(adjacency: &Adjacency) -> Vec<u32> {
-    let people = adjacency.subjects.len();
-    // As many places as ordinals.
-    let mut turns: Vec<Ordinal> = (0..u32::try_from(people).unwrap_or(u32::MAX)).collect();
-    let subject = |person: Ordinal| &adjacency.subjects[person as usize];
-    turns.sort_unstable_by_key(|person| (fnv1a(subject(*person).as_str()), subject(*person)));
+fn propagate(graph: &impl Reading) -> Option<Vec<u32>> {
+    let turns = turns(graph)?;
+    let people = turns.len();
     let mut labels = vec![0; people];
     for (place, person) in (0..).zip(&turns) {
         labels[*person as usize] = place;
@@ -103,49 +99,87 @@ fn propagate(adjacency: &Adjacency) -> Vec<u32> {
     let mut counts = vec![0u32; people];
     for _ in 0..ROUNDS {
         let mut has_changed = false;
-        for person in &turns {
-            let around = || adjacency.neighbours(*person).iter().map(|one| labels[*one as usize]);
-            around().for_each(|label| counts[label as usize] += 1);
-            let own = labels[*person as usize];
-            let mut best = (counts[own as usize], own);
-            for label in around() {
-                let count = counts[label as usize];
-                if count > best.0 || (count == best.0 && best.1 != own && label < best.1) {
-                    best = (count, label);
+        for turns in turns.chunks(AT_ONCE) {
+            graph.read(|graph| {
+                for person in turns {
+                    let own = labels[*person as usize];
+                    let label = most_frequent(graph, *person, own, &labels, &mut counts);
+                    has_changed |= label != own;
+                    labels[*person as usize] = label;
                 }
-            }
-            around().for_each(|label| counts[label as usize] = 0);
-            has_changed |= best.1 != own;
-            labels[*person as usize] = best.1;
+            })?;
         }
         if !has_changed {
             break;
         }
     }
-    labels
+    Some(labels)
 }
 
-fn popular(adjacency: &Adjacency, labels: &[u32], members: Vec<Ordinal>) -> Vec<(Ordinal, u32)> {
-    if members.len() < COMMUNITY_AT_LEAST {
-        return Vec::new();
+/// Everybody in the order of a hash of their ids.
+fn turns(graph: &impl Reading) -> Option<Vec<Ordinal>> {
+    let people = graph.read(Graph::len)?;
+    let mut hashed: Vec<(u64, Ordinal)> = Vec::with_capacity(people);
+    for first in (0..people).step_by(AT_ONCE) {
+        let some = ordinals(people).skip(first).take(AT_ONCE);
+        graph.read(|graph| {
+            hashed.extend(some.map(|person| (fnv1a(graph.subject(person)), person)));
+        })?;
     }
-    let label_of = |person: Ordinal| labels[person as usize];
-    let popularity = |person: &Ordinal| {
-        let around = adjacency.neighbours(*person).iter();
-        around.filter(|one| label_of(**one) == label_of(*person)).fold(0u32, |count, _| count + 1)
-    };
-    let known = members.into_iter().map(|person| (person, popularity(&person)));
-    let mut popular: Vec<(Ordinal, u32)> = known
-        .filter(|(_, popularity)| *popularity >= POPULARITY_AT_LEAST)
-        .map(|(person, popularity)| (person, popularity.ilog2()))
-        .collect();
-    let subject = |person: Ordinal| &adjacency.subjects[person as usize];
-    popular.sort_unstable_by(|(a, one), (b, other)| {
-        other.cmp(one).then_with(|| subject(*a).cmp(subject(*b)))
-    });
-    popular.truncate(POPULAR_AT_MOST);
-    popular.shrink_to_fit();
-    popular
+    hashed.sort_unstable();
+    Some(hashed.into_iter().map(|(_, person)| person).collect())
+}
+
+/// The most frequent label around somebody: their own, if it is among those, or else the first.
+/// `counts`: zero for each label, before and after.
+fn most_frequent(
+    graph: &Graph,
+    person: Ordinal,
+    own: u32,
+    labels: &[u32],
+    counts: &mut [u32],
+) -> u32 {
+    // Who joined since has none.
+    let around = || neighbours(graph, person).filter_map(|one| labels.get(one as usize).copied());
+    around().for_each(|label| counts[label as usize] += 1);
+    let mut best = (counts[own as usize], own);
+    for label in around() {
+        let count = counts[label as usize];
+        if count > best.0 || (count == best.0 && best.1 != own && label < best.1) {
+            best = (count, label);
+        }
+    }
+    around().for_each(|label| counts[label as usize] = 0);
+    best.1
+}
+
+/// The most popular of the members of one community.
+fn popular_among(graph: &impl Reading, members: &[Ordinal], labels: &[u32]) -> Option<Vec<Scored>> {
+    let mut best = Vec::new();
+    for some in members.chunks(AT_ONCE) {
+        graph.read(|graph| {
+            let is_member =
+                |one: &Ordinal| labels.get(*one as usize) == labels.get(some[0] as usize);
+            let popularity = |person| {
+                neighbours(graph, person).filter(is_member).fold(0u32, |count, _| count + 1)
+            };
+            let known = some.iter().map(|person| (*person, popularity(*person)));
+            best.extend(
+                known
+                    .filter(|(_, popularity)| *popularity >= POPULARITY_AT_LEAST)
+                    .map(|(person, popularity)| (person, popularity.ilog2())),
+            );
+            best.sort_unstable_by(|(a, one): &Scored, (b, other): &Scored| {
+                other.cmp(one).then_with(|| graph.subject(*a).cmp(graph.subject(*b)))
+            });
+            best.truncate(POPULAR_AT_MOST);
+        })?;
+    }
+    Some(best)
+}
+
+fn ordinals(people: usize) -> impl Iterator<Item = Ordinal> {
+    0..Ordinal::try_from(people).unwrap_or(Ordinal::MAX)
 }
 
 /// The hash of Fowler, Noll and Vo, variant 1a, 64 bits.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use proptest::prelude::*;
 
 use super::{
-    community::{Adjacency, COMMUNITY_AT_LEAST, POPULARITY_AT_LEAST},
+    community::{COMMUNITY_AT_LEAST, POPULARITY_AT_LEAST},
     *,
 };
 use crate::{
@@ -343,7 +343,7 @@ fn crowd(size: u8, reach: u8) -> Graph {
 }
 
 fn popular(graph: &Graph, viewer: u8) -> Vec<Subject> {
-    let communities = Communities::of(&Adjacency::of(graph));
+    let communities = Communities::of(&graph).unwrap();
     let beside = Beside { communities: Some(&communities), ..Beside::default() };
     let ranked = rank_beside(graph, viewer, &tuning(), beside, 10);
     of_tier(&ranked, Tier::Popular).iter().map(|one| one.subject.clone()).collect()

@@ -12,6 +12,7 @@ use rand::Rng;
 use crate::{
     domain::{Subject, address_book::overwrite},
     error::Error,
+    graph::Sequence,
     service::Suggest,
 };
 
@@ -23,10 +24,21 @@ const BOOKS: u64 = 100;
 impl Suggest {
     /// Takes the keys of who has left out of all address books.
     pub(crate) async fn clear_books(&self) -> Result<(), Error> {
-        let left = self.store.left_keys(KEYS).await?;
-        if left.is_empty() {
-            return Ok(());
+        // What is done is as of one moment: keys that are left again, and books that are synced, while
+        // books are read are the next turn's.
+        let pruned = self.store.pruned().await?;
+        loop {
+            let left = self.store.left_keys(pruned, KEYS).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            self.clear_keys(&left, pruned).await?;
+            self.store.forget_left_keys(&left, pruned).await?;
         }
+    }
+
+    /// Takes these keys out of all address books that were not synced since.
+    async fn clear_keys(&self, left: &[MatchKey], pruned: Sequence) -> Result<(), Error> {
         // Somebody else may have the number now, or the same person again.
         let nobody = Subject::from("");
         let gone: HashSet<MatchKey> = self
@@ -37,7 +49,7 @@ impl Suggest {
             .await?;
         let mut after: Option<Subject> = None;
         loop {
-            let books = self.store.books(after.as_ref(), BOOKS).await?;
+            let books = self.store.books(after.as_ref(), pruned, BOOKS).await?;
             let Some(last) = books.last() else { break };
             after = Some(last.subject.clone());
             for mut book in books {
@@ -47,6 +59,6 @@ impl Suggest {
                 }
             }
         }
-        Ok(self.store.forget_left_keys(&left).await?)
+        Ok(())
     }
 }

@@ -66,6 +66,9 @@ pub struct PurposeConfig {
     /// Without it nothing that a person does or says counts for or against an account's risk, and
     /// their own account has none. Default `social.fight_spam`.
     pub spam: String,
+    /// With it a person may be named to somebody as a mutual connection. Default empty: nobody is
+    /// named.
+    pub name_connections: String,
 }
 
 impl Default for PurposeConfig {
@@ -74,6 +77,7 @@ impl Default for PurposeConfig {
             transfer: "messenger.share_phone".to_owned(),
             friend_suggestions: "social.friend_suggestions".to_owned(),
             spam: "social.fight_spam".to_owned(),
+            name_connections: String::new(),
         }
     }
 }
@@ -148,8 +152,8 @@ pub struct RankingConfig {
     /// How often it is found out anew who is popular among whom, for people of whom little is known:
     /// some seconds of one core for a million people. Default 10 min.
     pub communities_interval: Span,
-    /// How often more candidates are looked at, each time with one more check of consent, when too
-    /// few of those before have agreed. Default 3.
+    /// How many times as many candidates as at first are looked at when too few of those have agreed,
+    /// each time with one more check of consent, and one more to begin with. Default 3.
     pub max_rounds: usize,
     /// How often a person is shown within a day at one replica before others are preferred to
     /// them. Does not count for people who are in the viewer's contacts. At most 65,535; more is
@@ -360,7 +364,7 @@ impl SuggestConfig {
         {
             return Err(ConfigInvalid::SnapshotInterval);
         }
-        let PurposeConfig { transfer, friend_suggestions, spam } = &self.purposes;
+        let PurposeConfig { transfer, friend_suggestions, spam, .. } = &self.purposes;
         if [transfer, friend_suggestions, spam].iter().any(|purpose| purpose.is_empty()) {
             return Err(ConfigInvalid::Purpose);
         }

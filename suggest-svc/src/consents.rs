@@ -170,7 +170,7 @@ impl Consents {
         purposes: &PurposeConfig,
         cursor: Vec<u8>,
     ) -> Result<Steps, Status> {
-        let PurposeConfig { transfer, friend_suggestions, spam } = purposes.clone();
+        let PurposeConfig { transfer, friend_suggestions, spam, .. } = purposes.clone();
         let purpose_ids = vec![transfer, friend_suggestions, spam];
         let request = WatchChangesRequest { cursor, purpose_ids };
         let mut client = ConsentServiceClient::new(self.upstream.clone())

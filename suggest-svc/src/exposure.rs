@@ -50,13 +50,17 @@ impl Exposure {
         Self { clock, max_per_day, hasher: RandomState::new(), days: RwLock::new(days) }
     }
 
-    /// These people were shown to this viewer. One list of each viewer counts a day: nobody can
-    /// make somebody disappear by asking again and again.
+    /// These people were shown to this viewer. One list of each viewer counts a day, the first with
+    /// anybody in it: nobody can make somebody disappear by asking again and again.
     pub(crate) fn shown<'s>(
         &self,
         viewer: &Subject,
         people: impl IntoIterator<Item = &'s Subject>,
     ) {
+        let mut people = people.into_iter().peekable();
+        if people.peek().is_none() {
+            return;
+        }
         let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
         days.turn(day(self.clock.now()));
         if days.today.is_first_of(self.hasher.hash_one(viewer)) {

@@ -15,7 +15,7 @@ use crate::{
         Subject,
         ranking::{
             Scratch,
-            community::{self, Communities},
+            community::{Communities, Reading},
         },
     },
     feedback::Feedback,
@@ -163,19 +163,24 @@ impl Live {
     pub(crate) async fn merge(&self) -> Option<Position> {
         let begun = {
             let mut state = self.state_mut();
-            let position = state.position;
-            state.graph.begin_merge().map(|merging| (merging, position))
+            let (position, numbering) = (state.position, state.numbering.clone());
+            state.graph.begin_merge().map(|merging| (merging, position, numbering))
         };
-        let (merging, position) = begun?;
-        let (state, path) = (self.state.clone(), self.snapshot.clone());
+        let (merging, position, numbering) = begun?;
+        // To the end, though nobody may wait for it any more: rows are frozen.
+        let waiting = Arc::new(());
+        let numbered =
+            Numbered { state: self.state.clone(), numbering, waiting: Arc::downgrade(&waiting) };
+        let path = self.snapshot.clone();
         let made = spawn_blocking(move || {
+            let _waiting = waiting;
             let merged = match &path {
-                Some(path) => in_file(&merging, path, position, &state),
+                Some(path) => in_file(&merging, path, position, &numbered),
                 None => Ok(merging.in_memory()),
             };
             drop(merging);
-            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-            match merged {
+            // Everything may have been read again meanwhile, and rows of other numbers do not fit.
+            let finished = numbered.write(|state| match merged {
                 Ok(merged) => {
                     state.graph.finish_merge(merged);
                     path.map(|_| position)
@@ -185,7 +190,8 @@ impl Live {
                     state.graph.give_up_merge();
                     None
                 }
-            }
+            });
+            finished.flatten()
         });
         // Its panic is logged.
         made.await.ok().flatten()
@@ -262,13 +268,13 @@ impl Numbered {
         Arc::ptr_eq(&state.numbering, &self.numbering) && self.waiting.strong_count() > 0
     }
 
-    fn write(&self, write: impl FnOnce(&mut State)) -> Option<()> {
+    fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> Option<T> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         self.is_good(&state).then(|| write(&mut state))
     }
 }
 
-impl community::Reading for Numbered {
+impl Reading for Numbered {
     fn read<T>(&self, read: impl FnOnce(&Graph) -> T) -> Option<T> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         self.is_good(&state).then(|| read(&state.graph))
@@ -282,17 +288,16 @@ fn in_file(
     merging: &Merging,
     path: &std::path::Path,
     position: Position,
-    state: &RwLock<State>,
+    numbered: &Numbered,
 ) -> Result<crate::graph::Merged, SnapshotError> {
-    merging.in_file(path, position, |people, text, ends| {
-        let state = state.read().unwrap_or_else(PoisonError::into_inner);
-        state.graph.names(people, text, ends);
-    })
+    merging.in_file(path, position, |naming| numbered.read(|graph| graph.names(naming)))
 }
 
 /// The snapshot, if there is a readable one; why there is none is logged.
 fn open(path: Option<&PathBuf>) -> Option<Snapshot> {
     match Snapshot::open(path?) {
+        // Everything is read from the store, and those who are here are numbered anew.
+        Ok(snapshot) if snapshot.is_worn() => None,
         Ok(snapshot) => Some(snapshot),
         Err(SnapshotError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             tracing::info!("there is no snapshot of the graph yet");
@@ -365,6 +370,27 @@ mod tests {
 
     use super::*;
     use crate::store::Once;
+
+    #[tokio::test]
+    async fn what_is_made_for_people_with_other_numbers_is_thrown_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("suggest.db").display());
+        let config = StoreConfig { url: Secret::new(url), ..StoreConfig::default() };
+        Store::migrate(&config).await.unwrap();
+        let store = Store::open(&config).await.unwrap();
+        let clock = Clock::manual(UnixMillis::new(0));
+        let live = Live::load(store.clone(), clock.clone(), None).await.unwrap();
+        let waiting = Arc::new(());
+        let numbered = Numbered {
+            state: live.state.clone(),
+            numbering: live.state().numbering.clone(),
+            waiting: Arc::downgrade(&waiting),
+        };
+        assert_eq!(numbered.read(Graph::len), Some(0));
+        *live.state_mut() = State::load(&store, &clock, None).await.unwrap();
+        assert_eq!(numbered.read(Graph::len), None);
+        assert_eq!(numbered.write(|_| ()), None);
+    }
 
     #[tokio::test]
     async fn who_was_away_for_longer_than_changes_are_kept_reads_everything_again() {

@@ -14,6 +14,11 @@ use crate::{
     service::Suggest,
 };
 
+/// The most mutual connections of one suggestion who are named, and who are asked whether they
+/// agree: those who count most.
+const NAMED: usize = 3;
+const ASKED: usize = 20;
+
 impl Suggest {
     /// The best `limit` suggestions for a person, best first.
     ///
@@ -54,7 +59,9 @@ impl Suggest {
                 self.exposure.shown(viewer, prospects.alone.iter().take(limit));
             }
             if next == Next::Finish || rounds == self.max_rounds {
-                return Ok(listing.finish());
+                let mut listed = listing.finish();
+                self.name(&prospects, &mut listed).await?;
+                return Ok(listed);
             }
         }
         Ok(Vec::new())
@@ -83,6 +90,26 @@ impl Suggest {
             Some((prospects, risky))
         });
         Ok(ranked.await?.unwrap_or_default())
+    }
+
+    /// Names mutual connections who agree to that.
+    async fn name(&self, prospects: &Prospects, listed: &mut [Listed]) -> Result<(), Error> {
+        let purpose = &self.purposes.name_connections;
+        let mut told: Vec<_> = listed.iter_mut().filter(|one| one.mutuals.is_some()).collect();
+        if purpose.is_empty() || told.is_empty() {
+            return Ok(());
+        }
+        let through = |one: &Listed| {
+            let places = one.through.iter().take(ASKED).map(|place| *place as usize);
+            places.map(|place| &prospects.people[place].subject).collect::<Vec<_>>()
+        };
+        let people = told.iter().flat_map(|one| through(one)).collect();
+        let answers = self.consents.check(purpose, people).await?;
+        for one in &mut told {
+            let agreed = through(one).into_iter().filter(|subject| answers.is_granted(subject));
+            one.named = agreed.take(NAMED).cloned().collect();
+        }
+        Ok(())
     }
 
     /// Who of all these has agreed: one strict check.

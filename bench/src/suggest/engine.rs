@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use suggest_svc::{
     domain::{
         Subject,
+        listing::Listing,
         ranking::{self, Beside},
     },
     graph::{Graph, Ordinal},
@@ -29,8 +30,8 @@ use crate::{
 /// Rankings before anything is recorded, and after.
 const WARM_UP: usize = 2_000;
 const RANKINGS: usize = 50_000;
-/// Candidates of a ranking: what a list of ten asks for.
-const CANDIDATES: usize = 90;
+/// The length of a list.
+const LIST: usize = 10;
 /// Connections put in while rankings are made.
 const CONNECTIONS: usize = 4_000_000;
 /// Of them, those that are put in at once, as the service does.
@@ -46,6 +47,7 @@ pub(super) fn kernel(graph: &Graph, seed: u64, report: &mut Report) -> Result<()
     let people = u32::try_from(graph.len())?;
     let tuning = suggest_svc::config::SuggestConfig::default().tuning()?;
     let mut scratch = ranking::Scratch::default();
+    let at_most = Listing::prospects_for(LIST, 1);
     let (mut times, mut found) = (Durations::default(), 0);
     for number in 0..WARM_UP + RANKINGS {
         let viewer = loop {
@@ -56,7 +58,7 @@ pub(super) fn kernel(graph: &Graph, seed: u64, report: &mut Report) -> Result<()
         };
         let begun = Instant::now();
         let prospects =
-            ranking::prospects(graph, viewer, &tuning, Beside::default(), &mut scratch, CANDIDATES);
+            ranking::prospects(graph, viewer, &tuning, Beside::default(), &mut scratch, at_most);
         if number >= WARM_UP {
             times.record(begun.elapsed());
         }
@@ -81,6 +83,7 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
     let tuning = suggest_svc::config::SuggestConfig::default().tuning()?;
     let (graph, done) = (RwLock::new(graph), AtomicBool::new(false));
     let count = u32::try_from(people)?;
+    let at_most = Listing::prospects_for(LIST, 1);
     let (took, served) = thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 2);
@@ -90,7 +93,7 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
                 let begun = Instant::now();
                 let graph = graph.read().unwrap_or_else(PoisonError::into_inner);
                 let beside = Beside::default();
-                ranking::prospects(&graph, viewer, &tuning, beside, &mut scratch, CANDIDATES);
+                ranking::prospects(&graph, viewer, &tuning, beside, &mut scratch, at_most);
                 drop(graph);
                 times.record(begun.elapsed());
             }

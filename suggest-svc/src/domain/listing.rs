@@ -19,6 +19,8 @@ pub struct Listed {
     pub rank: Rank,
     /// The places of the mutual connections that agreed, in [`Prospects::people`].
     pub through: Vec<u32>,
+    /// Those of them who are named.
+    pub named: Vec<Subject>,
 }
 
 /// Why somebody is suggested.
@@ -174,6 +176,7 @@ fn settle(
         mutuals: None,
         rank: prospect.rank,
         through: Vec::new(),
+        named: Vec::new(),
     };
     match prospect.rank.tier {
         Tier::Popular => {}

@@ -142,8 +142,8 @@ pub struct Prospects {
     pub best: Vec<Prospect>,
     /// The rank of the first who is not among them.
     pub beyond: Option<Rank>,
-    /// Who would be the best, best first, if the viewer had nobody's number and nobody had been
-    /// shown too often. How often somebody was shown is counted by this: whom the viewer uploaded
+    /// Who would be the best, best first, if nobody were a contact (who holds the viewer's number,
+    /// too, is connected) and nobody had been shown too often. How often somebody was shown is counted by this: whom the viewer uploaded
     /// moves people up and down a list, and a count that followed would tell others about it.
     pub alone: Vec<Subject>,
 }
@@ -217,12 +217,14 @@ pub fn prospects(
     let few = FEW.min(at_most);
     if alone.len() < few {
         ranking.widen(scratch, left, &mut people, &mut best, &mut alone);
-        best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
-        best.truncate(at_most);
     }
     if alone.len() < few {
-        ranking.popular(scratch, &mut best, &mut alone, at_most);
+        ranking.popular(scratch, &mut best, &mut alone);
     }
+    best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
+    // Those of the first tier who are left out come before all others.
+    let beyond = beyond.or_else(|| best.get(at_most).map(|one| one.rank));
+    best.truncate(at_most);
     cut(graph, &mut alone, at_most);
     let viewer_degree = graph.degree(viewer);
     let prospects = Prospects {
@@ -264,9 +266,15 @@ impl Ranking<'_> {
     /// Whether somebody may be suggested at all.
     fn is_open(&self, person: Ordinal) -> bool {
         person != self.viewer
+            && self.graph.may_be_suggested(person)
             && !self.graph.connected(self.viewer, person)
             && !self.graph.blocked(self.viewer, person)
             && !(self.beside.is_hidden)(person)
+    }
+
+    /// Whether others may be suggested through somebody.
+    fn may_be_between(&self, person: Ordinal) -> bool {
+        self.graph.may_be_mutual(person) && self.graph.may_be_suggested(person)
     }
 
     /// Those whose number the viewer has are whom the viewer looks for, however often others saw
@@ -289,7 +297,7 @@ impl Ranking<'_> {
         // Most people are not between: room is made for those who are only.
         let mut mutuals: Vec<u32> =
             Vec::with_capacity(scratch.tallies[of.person as usize].mutuals());
-        mutuals.extend(places.filter(|place| Scratch::is_walked(*place)).map(|place| place - 1));
+        places.filter(|place| Scratch::is_walked(*place)).for_each(|place| mutuals.push(place - 1));
         mutuals.sort_unstable();
         Prospect {
             subject: self.graph.subject(of.person).into(),
@@ -304,13 +312,7 @@ impl Ranking<'_> {
 
     /// The third tier: who is not there yet, in the order that is the same for everybody of the
     /// community.
-    fn popular(
-        &self,
-        scratch: &Scratch,
-        best: &mut Vec<Prospect>,
-        alone: &mut Vec<Candidate>,
-        at_most: usize,
-    ) {
+    fn popular(&self, scratch: &Scratch, best: &mut Vec<Prospect>, alone: &mut Vec<Candidate>) {
         let Some(communities) = self.beside.communities else { return };
         let near = neighbours(self.graph, self.viewer);
         for (person, score) in communities.popular_near(near) {
@@ -324,11 +326,10 @@ impl Ranking<'_> {
             let of = Candidate { person, contact: None, rank: Rank { tier: Tier::Popular, score } };
             alone.push(of);
             let subject = self.graph.subject(person);
-            if best.len() < at_most && !best.iter().any(|one| one.subject.as_str() == subject) {
+            if !best.iter().any(|one| one.subject.as_str() == subject) {
                 best.push(Prospect { mutuals: Vec::new(), ..self.prospect(&of, scratch) });
             }
         }
-        best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
     }
 }
 

@@ -45,7 +45,7 @@ use keys::Keys;
 use names::Names;
 pub use neighbours::Neighbours;
 pub use signals::Sample;
-pub use snapshot::{Mark, Merged, Merging, Position, Snapshot, SnapshotError};
+pub use snapshot::{Mark, Merged, Merging, Naming, Position, Snapshot, SnapshotError};
 
 /// A person's number within this process. Says nothing outside it.
 pub type Ordinal = u32;

@@ -96,13 +96,14 @@ impl Iterator for Neighbours<'_> {
     fn fold<B, F: FnMut(B, Ordinal) -> B>(mut self, init: B, mut f: F) -> B {
         let mut folded = init;
         if self.next_contact().is_none() {
-            for entry in self.connections {
-                let other = person(*entry);
-                if self.counts(other) {
-                    folded = f(folded, other);
-                }
-            }
-            return folded;
+            let live = |other| !self.only_live || self.graph.is_live(other);
+            let connected = self.connections.iter().map(|entry| person(*entry));
+            // Hardly anybody has to do with blocks: nothing is looked up for the others.
+            return if self.blocks {
+                connected.filter(|other| self.counts(*other)).fold(folded, f)
+            } else {
+                connected.filter(|other| live(*other)).fold(folded, f)
+            };
         }
         for next in self {
             folded = f(folded, next);

@@ -168,6 +168,16 @@ impl Snapshot {
         Some(Self { position, connections, name_ends, map: map.clone(), names })
     }
 
+    /// Whether so many ordinals stand for nobody any more that people had better be numbered anew.
+    pub fn is_worn(&self) -> bool {
+        let (mut start, mut nobody) = (0, 0);
+        for end in self.name_ends.get() {
+            nobody += usize::from(*end == start);
+            start = *end;
+        }
+        nobody > NOBODY && nobody > self.connections.rows() / 2
+    }
+
     /// The subject ids, in the order of ordinals.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let ends = self.name_ends.get();
@@ -229,14 +239,13 @@ impl Merging {
     }
 
     /// Makes that of connections in a file, in the place of the one at `path`, which stays as it is
-    /// until the new one is on disk; maps it. Only the owner may read it. `name` appends the
-    /// subject ids of some people and says where each ends within them. One writer at a time; it
-    /// waits for the disk.
+    /// until the new one is on disk; maps it. Only the owner may read it. `names` is
+    /// [`Graph::names`], or there is no such graph any more, which ends it. One writer at a time; it waits for the disk.
     pub fn in_file(
         &self,
         path: &Path,
         position: Position,
-        names: impl FnMut(Range<Ordinal>, &mut String, &mut Vec<u64>),
+        names: impl FnMut(Naming<'_>) -> Option<()>,
     ) -> Result<Merged, SnapshotError> {
         let new = beside(path);
         match fs::remove_file(&new) {
@@ -262,7 +271,7 @@ impl Merging {
         &self,
         mut file: &File,
         position: Position,
-        mut names: impl FnMut(Range<Ordinal>, &mut String, &mut Vec<u64>),
+        mut names: impl FnMut(Naming<'_>) -> Option<()>,
     ) -> io::Result<()> {
         file.write_all(&[0; HEADER])?;
         let mut body = BufWriter::with_capacity(BUFFER, Hashing { file, hash: Xxh3::new() });
@@ -283,7 +292,10 @@ impl Merging {
         for start in (0..self.people).step_by(NAMES) {
             // `NAMES` fits.
             #[allow(clippy::cast_possible_truncation)]
-            names(start..self.people.min(start + NAMES as Ordinal), &mut text, &mut name_ends);
+            let of = start..self.people.min(start + NAMES as Ordinal);
+            let rows = &self.connections;
+            names(Naming { of, rows, text: &mut text, ends: &mut name_ends })
+                .ok_or_else(|| io::Error::other("the graph was read again meanwhile"))?;
         }
         body.write_all(bytemuck::cast_slice(&name_ends))?;
         body.write_all(text.as_bytes())?;
@@ -303,12 +315,23 @@ impl Merging {
     }
 }
 
+/// Some people whose subject ids go into a snapshot.
+#[derive(Debug)]
+pub struct Naming<'n> {
+    of: Range<Ordinal>,
+    rows: &'n Merge,
+    text: &'n mut String,
+    ends: &'n mut Vec<u64>,
+}
+
 impl Graph {
     /// Appends the subject ids of some people, and where each ends in the text. Of whom nothing is
-    /// left but an ordinal, the id is not written either.
-    pub fn names(&self, of: Range<Ordinal>, text: &mut String, ends: &mut Vec<u64>) {
+    /// left but an ordinal, the id is not written either; whose row is written, the id is: by it the
+    /// changes since then take the row away.
+    pub fn names(&self, naming: Naming<'_>) {
+        let Naming { of, rows, text, ends } = naming;
         for person in of {
-            if !self.is_gone(person) {
+            if !self.is_gone(person) || !rows.row(person).is_empty() {
                 text.push_str(self.subject(person));
             }
             ends.push(text.len() as u64);
@@ -320,6 +343,9 @@ impl Graph {
 const BUFFER: usize = 1 << 18;
 /// Of how many people the ids are asked for at once: readers do not wait long for that.
 const NAMES: usize = 10_000;
+
+/// Ordinals that may stand for nobody however few people there are.
+const NOBODY: usize = 100_000;
 
 /// Where the file is written before it has its name.
 fn beside(path: &Path) -> PathBuf {

@@ -134,8 +134,7 @@ fn suggestion(suggest: &Suggest, viewer: &Subject, listed: &Listed, today: u32) 
         subject_id: listed.subject.to_string(),
         reason: convert::reason(listed.reason).into(),
         mutual_connections: convert::mutual_count(listed.mutuals).into(),
-        // Naming takes a consent of its own, which is not asked for yet.
-        named_connections: Vec::new(),
+        named_connections: listed.named.iter().map(ToString::to_string).collect(),
         suggestion_id: suggest.suggestion_ids.seal(viewer, &suggested),
     }
 }

@@ -21,7 +21,8 @@ pub(crate) struct Held {
     pub(crate) keys: u64,
     /// In how many ranges of phone numbers these are.
     pub(crate) ranges: u64,
-    /// How many contacts their last sync brought, found or not.
+    /// How many contacts their address book has room for, found or not, those among them that were
+    /// removed since.
     pub(crate) contacts: Option<usize>,
     /// How many fingerprints of contacts they uploaded are remembered, found or not.
     pub(crate) uploaded: Option<usize>,

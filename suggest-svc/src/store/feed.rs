@@ -35,6 +35,7 @@ const STAGES: &[(&str, &str)] = &[
     ("dismissal", "dismissed"),
     ("spam_report", "subject"),
     ("spam_report", "reported"),
+    ("contact_quota", "subject"),
 ];
 
 /// Where the replicas are together.

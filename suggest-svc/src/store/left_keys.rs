@@ -48,11 +48,15 @@ impl Writing {
 }
 
 impl Store {
-    /// Some keys that were left so long ago that the change is pruned: no sync that saw them then
-    /// is still under way.
-    pub(crate) async fn left_keys(&self, at_most: u64) -> Result<Vec<MatchKey>, StoreError> {
+    /// Some keys that were left by a change that is pruned: no sync that saw them then is still under
+    /// way.
+    pub(crate) async fn left_keys(
+        &self,
+        pruned: i64,
+        at_most: u64,
+    ) -> Result<Vec<MatchKey>, StoreError> {
         let rows = table::Entity::find()
-            .filter(table::Column::AfterChange.lte(self.pruned().await?))
+            .filter(table::Column::AfterChange.lte(pruned))
             .order_by_asc(table::Column::AfterChange)
             .limit(at_most)
             .all(&self.db)
@@ -60,12 +64,15 @@ impl Store {
         rows.iter().map(|row| columns::match_key(&row.match_key)).collect()
     }
 
-    /// Forgets keys that are in nobody's address book any more.
-    pub(crate) async fn forget_left_keys(&self, keys: &[MatchKey]) -> Result<(), StoreError> {
-        let pruned = self.pruned().await?;
+    /// Forgets keys that are in nobody's address book any more; those that were left once more since
+    /// the change `pruned` stay.
+    pub(crate) async fn forget_left_keys(
+        &self,
+        keys: &[MatchKey],
+        pruned: i64,
+    ) -> Result<(), StoreError> {
         for chunk in keys.chunks(ROWS) {
             let named = table::Column::MatchKey.is_in(chunk.iter().map(|key| &key.as_bytes()[..]));
-            // Those that were left once more meanwhile wait.
             let gone = table::Entity::delete_many()
                 .filter(named)
                 .filter(table::Column::AfterChange.lte(pruned));
@@ -74,15 +81,18 @@ impl Store {
         Ok(())
     }
 
-    /// The next address books, in ascending order of their subjects.
+    /// The next address books that were not synced after the change `until`, in ascending order of
+    /// their subjects.
     pub(crate) async fn books(
         &self,
         after: Option<&Subject>,
+        until: i64,
         at_most: u64,
     ) -> Result<Vec<Book>, StoreError> {
         let after = after.map_or("", Subject::as_str);
         let rows = address_book::Entity::find()
             .filter(address_book::Column::Subject.gt(after))
+            .filter(address_book::Column::Synced.lte(until))
             .order_by_asc(address_book::Column::Subject)
             .limit(at_most)
             .all(&self.db)
@@ -120,7 +130,9 @@ impl Store {
     }
 
     /// The last change that is not kept any more.
-    pub(super) async fn pruned(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn pruned(&self) -> Result<i64, StoreError> {
+        // First: what is written in between is not pruned.
+        let head = super::head(&self.db).await?.seq;
         let kept: Option<Option<i64>> = change::Entity::find()
             .select_only()
             .column_as(change::Column::Seq.min(), "first")
@@ -128,9 +140,6 @@ impl Store {
             .one(&self.db)
             .await?;
         // Changes are pruned from the first on.
-        match kept.flatten() {
-            Some(first) => Ok(first - 1),
-            None => Ok(super::head(&self.db).await?.seq),
-        }
+        Ok(kept.flatten().map_or(head, |first| head.min(first - 1)))
     }
 }

@@ -136,9 +136,7 @@ impl Engine {
     ) -> BTreeMap<Who, Shown> {
         let listed = self.list(viewer, agreed);
         let who = |one: &Listed| self.names.binary_search(&one.subject).unwrap();
-        // The wider circle is not the oracle's.
-        let told = listed.iter().filter(|one| one.reason != Reason::WiderCircle);
-        told.map(|one| (who(one), (why(one.reason), least(one.mutuals)))).collect()
+        listed.iter().map(|one| (who(one), (why(one.reason), least(one.mutuals)))).collect()
     }
 }
 

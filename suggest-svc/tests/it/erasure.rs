@@ -9,7 +9,7 @@ use proto::{
 
 use crate::{
     on_both_stores,
-    world::{World, reason, registration},
+    world::{TRANSFER, World, reason, registration},
 };
 
 /// Who is erased: an id that is part of nothing else.
@@ -103,8 +103,14 @@ async fn erasures_that_the_feed_has_forgotten_are_made_up_for(mut world: World) 
     // Of her nothing is kept but her settings; of him but that he is blocked.
     world.user("yan-who-leaves").settings(Discoverability::Nobody, true).await;
     world.user("ann").blocks("xen-who-leaves").await;
+    // Of them but how much they may upload.
+    world.people(&["wim-who-leaves"]).await;
+    world.user("wim-who-leaves").uploads(&["ann"]).await;
+    world.grants.deny(TRANSFER, "wim-who-leaves");
+    world.until_heard().await;
+    assert_eq!(world.stands_in("wim-who-leaves").await, ["contact_quota.subject"]);
     world.stop(0).await;
-    let erased = [PERSON, "yan-who-leaves", "xen-who-leaves"];
+    let erased = [PERSON, "yan-who-leaves", "xen-who-leaves", "wim-who-leaves"];
     for person in erased {
         world.grants.erase(person);
     }

@@ -10,8 +10,8 @@ use std::{
 
 use futures::StreamExt;
 use proto::suggest::v1::{
-    BlockSubjectRequest, ListBlockedRequest, PutConnectionsRequest,
-    graph_service_client::GraphServiceClient,
+    BlockSubjectRequest, DismissSuggestionRequest, ListBlockedRequest, ListSuggestionsRequest,
+    PutConnectionsRequest, graph_service_client::GraphServiceClient,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use service_kit::{clock::Clock, test_util::Postgres};
@@ -34,11 +34,10 @@ const INTERVAL: &str = "100ms";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Said {
     Blocked,
+    Dismissed,
 }
 
 impl Said {
-    const ALL: [Self; 1] = [Self::Blocked];
-
     /// Whether the other one does not see them either.
     fn is_both_ways(self) -> bool {
         matches!(self, Self::Blocked)
@@ -54,6 +53,16 @@ impl Said {
                 };
                 user.suggestions().block_subject(user.request(message)).await.map(drop)
             }
+            Self::Dismissed => {
+                let message = ListSuggestionsRequest { limit: 50 };
+                let listed = user.suggestions().list_suggestions(user.request(message)).await?;
+                let mut listed = listed.into_inner().suggestions.into_iter();
+                let suggestion_id =
+                    listed.find(|one| one.subject_id == other).unwrap().suggestion_id;
+                let message =
+                    DismissSuggestionRequest { request_id: at.world.new_id(), suggestion_id };
+                user.suggestions().dismiss_suggestion(user.request(message)).await.map(drop)
+            }
         }
     }
 
@@ -66,6 +75,7 @@ impl Said {
                 let listed = user.suggestions().list_blocked(user.request(message)).await.unwrap();
                 listed.into_inner().subject_ids.iter().any(|id| id == other)
             }
+            Self::Dismissed => !user.suggested().await.iter().any(|id| id == other),
         }
     }
 }
@@ -167,7 +177,8 @@ async fn what_is_acknowledged_lasts(binary: Binary, world: World, seed: u64) {
     let rng = &mut StdRng::seed_from_u64(seed);
     let mut words: Vec<Word> = Vec::new();
     for (one, other) in (0..PEOPLE).flat_map(|one| (0..one).map(move |other| (one, other))) {
-        words.extend(Said::ALL.map(|said| (said, one, other)));
+        let said = if rng.random_bool(0.5) { Said::Blocked } else { Said::Dismissed };
+        words.push((said, one, other));
     }
     words.shuffle(rng);
     let (mut said, mut open): (BTreeSet<Word>, Vec<Word>) = Default::default();
@@ -216,7 +227,7 @@ async fn what_is_acknowledged_lasts(binary: Binary, world: World, seed: u64) {
         from_snapshot += usize::from(!is_without);
     }
     println!(
-        "lasting: {} blocks in {lists} lists, {kills} kills and {} ends, {from_snapshot} of \
+        "lasting: {} blocks and dismissals in {lists} lists, {kills} kills and {} ends, {from_snapshot} of \
          {ROUNDS} starts from a snapshot, {ROUNDS} swaps; {unacknowledged} had happened without \
          being acknowledged",
         said.len(),
@@ -227,7 +238,7 @@ async fn what_is_acknowledged_lasts(binary: Binary, world: World, seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_blocked_stays_blocked_on_sqlite() {
+async fn who_is_blocked_or_dismissed_stays_so_on_sqlite() {
     let world = World::on_sqlite_with(Clock::system(), |_| {}).await;
     let store = |directory: &Path| format!("sqlite:{}", directory.join("suggest.db").display());
     let binary = Binary::new(store, world.consent_endpoint(), world.keys(), INTERVAL);
@@ -235,7 +246,7 @@ async fn who_is_blocked_stays_blocked_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_blocked_stays_blocked_on_postgres() {
+async fn who_is_blocked_or_dismissed_stays_so_on_postgres() {
     let world = World::on_sqlite_with(Clock::system(), |_| {}).await;
     let store = |_: &Path| Postgres::shared().database();
     let binary = Binary::new(store, world.consent_endpoint(), world.keys(), INTERVAL);

@@ -52,6 +52,31 @@ async fn a_mutual_connection_counts_only_if_it_allows_that(world: World) {
     assert!(world.user("ann").suggested().await.is_empty());
 }
 
+async fn mutual_connections_are_named_where_there_are_three_and_if_they_agree(mut world: World) {
+    const NAME: &str = "social.name_connections";
+    world.agreed(&["ann", "bob", "cec", "dan", "eve", "fay"]);
+    share_friends(&world, "ann", "dan", &["bob", "cec", "eve"]).await;
+    world.connect(&[("ann", "fay"), ("fay", "bob"), ("fay", "cec")]).await.unwrap();
+    let named = async |world: &World| {
+        let suggestions = world.user("ann").answer(50).await.suggestions;
+        let dan = suggestions.into_iter().find(|one| one.subject_id == "dan").unwrap();
+        dan.named_connections
+    };
+    world.grants.grant(NAME, "cec");
+    assert_eq!(named(&world).await, [""; 0]);
+    world.restart_with(|config| config.purposes.name_connections = NAME.to_owned()).await;
+    assert_eq!(named(&world).await, ["cec"]);
+    world.grants.grant(NAME, "bob");
+    let mut both = named(&world).await;
+    both.sort();
+    assert_eq!(both, ["bob", "cec"]);
+    world.grants.deny(NAME, "cec");
+    assert_eq!(named(&world).await, ["bob"]);
+    // Fewer than three are not told of, and nobody is named.
+    world.user("eve").settings(Discoverability::Reciprocal, false).await;
+    assert_eq!(named(&world).await, [""; 0]);
+}
+
 async fn counts_are_told_from_three_up_and_in_ranges(world: World) {
     let friends = names(52);
     let friends: Vec<&str> = friends.iter().map(String::as_str).collect();
@@ -181,6 +206,7 @@ on_both_stores! {
     everyone_involved_must_have_agreed,
     one_mutual_connection_is_not_enough,
     a_mutual_connection_counts_only_if_it_allows_that,
+    mutual_connections_are_named_where_there_are_three_and_if_they_agree,
     counts_are_told_from_three_up_and_in_ranges,
     who_declines_is_replaced_by_the_next_best,
     one_check_is_enough_when_all_have_agreed,

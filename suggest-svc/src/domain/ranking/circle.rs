@@ -56,7 +56,7 @@ impl Ranking<'_> {
         alone: &mut Vec<Candidate>,
     ) {
         let min = self.tuning.min_mutuals;
-        if scratch.walked.len() < min || scratch.touched.len() > LOOKED_AT {
+        if scratch.walked.len() < min || scratch.touched.all().len() > LOOKED_AT {
             return;
         }
         let seconds = self.second_hops(scratch);
@@ -100,10 +100,10 @@ impl Ranking<'_> {
     /// The connections of connections that count most, in order, with what they count.
     fn second_hops(&self, scratch: &Scratch) -> Vec<(u64, Ordinal)> {
         let mut seconds: Vec<(u64, Ordinal)> = Vec::new();
-        for person in &scratch.touched {
+        for person in scratch.touched.all() {
             if *person != self.viewer
                 && Scratch::is_stranger(scratch.places[*person as usize])
-                && self.graph.may_be_mutual(*person)
+                && self.may_be_between(*person)
                 && !self.graph.blocked(self.viewer, *person)
             {
                 let first = scratch.tallies[*person as usize].weights();
@@ -121,13 +121,12 @@ impl Ranking<'_> {
         for (place, (counts, second)) in seconds.iter().enumerate() {
             let Some(rest) = left.checked_sub(self.graph.degree(*second)) else { return place };
             left = rest;
-            for person in neighbours(self.graph, *second) {
-                let tally = &mut scratch.circle[person as usize];
-                if tally.is_none() {
-                    scratch.touched_far.push(person);
-                }
+            let Scratch { circle, touched_far, .. } = scratch;
+            neighbours(self.graph, *second).for_each(|person| {
+                let tally = &mut circle[person as usize];
+                touched_far.push_if(tally.is_none(), person);
                 tally.add(Tally::one(*counts));
-            }
+            });
         }
         seconds.len()
     }
@@ -137,6 +136,7 @@ impl Ranking<'_> {
         let min = self.tuning.min_mutuals;
         let mut far: Vec<(u64, Ordinal)> = scratch
             .touched_far
+            .all()
             .iter()
             .map(|person| (scratch.circle[*person as usize], *person))
             .filter(|(tally, person)| {

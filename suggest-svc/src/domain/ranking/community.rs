@@ -9,6 +9,7 @@
 //! comes from a community of at least [`COMMUNITY_AT_LEAST`] people, is the same for everybody in it,
 //! and has only people whom at least [`POPULARITY_AT_LEAST`] of it know, ordered by no more than the
 //! power of two below that number. Whether one certain person knows them moves next to nothing.
+//! Only those count who agree to suggestions, as far as is heard: they are too many to be asked about.
 //!
 //! The graph is not copied: it is read some people at a time, and goes on in between. So what is
 //! found is of no instant in particular, which matters to nobody.
@@ -158,12 +159,14 @@ fn popular_among(graph: &impl Reading, members: &[Ordinal], labels: &[u32]) -> O
     let mut best = Vec::new();
     for some in members.chunks(AT_ONCE) {
         graph.read(|graph| {
+            let label = labels.get(some[0] as usize);
             let is_member =
-                |one: &Ordinal| labels.get(*one as usize) == labels.get(some[0] as usize);
+                |one: &Ordinal| labels.get(*one as usize) == label && graph.may_be_suggested(*one);
             let popularity = |person| {
                 neighbours(graph, person).filter(is_member).fold(0u32, |count, _| count + 1)
             };
-            let known = some.iter().map(|person| (*person, popularity(*person)));
+            let some = some.iter().filter(|person| graph.may_be_suggested(**person));
+            let known = some.map(|person| (*person, popularity(*person)));
             best.extend(
                 known
                     .filter(|(_, popularity)| *popularity >= POPULARITY_AT_LEAST)

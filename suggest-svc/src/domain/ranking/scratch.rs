@@ -37,6 +37,32 @@ impl Tally {
     }
 }
 
+/// People, each once: who was tallied. Written for every edge that is walked, without a branch that
+/// nobody could foretell.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// Room for everybody, and for one more who is written and does not count.
+    room: Vec<Ordinal>,
+    len: usize,
+}
+
+impl Touched {
+    fn fit(&mut self, people: usize) {
+        self.room.resize(people + 1, 0);
+    }
+
+    /// Puts somebody in, if they are not there yet.
+    #[inline]
+    pub(super) fn push_if(&mut self, is_new: bool, person: Ordinal) {
+        self.room[self.len] = person;
+        self.len += usize::from(is_new);
+    }
+
+    pub(super) fn all(&self) -> &[Ordinal] {
+        &self.room[..self.len]
+    }
+}
+
 /// Working space of one thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -47,8 +73,9 @@ pub struct Scratch {
     /// By ordinal: the place in `walked` from 1 on; 0: not adjacent to the viewer;
     /// [`UNWALKED`]: adjacent, but nobody's mutual connection.
     pub(super) places: Vec<u32>,
-    pub(super) touched: Vec<Ordinal>,
-    pub(super) touched_far: Vec<Ordinal>,
+    /// Whose tally is not nothing.
+    pub(super) touched: Touched,
+    pub(super) touched_far: Touched,
     pub(super) adjacent: Vec<Ordinal>,
     pub(super) walked: Vec<(Ordinal, u64)>,
     pub(super) short: Vec<(u64, Ordinal)>,
@@ -64,6 +91,8 @@ impl Scratch {
             self.tallies.resize(people, Tally::default());
             self.circle.resize(people, Tally::default());
             self.places.resize(people, 0);
+            self.touched.fit(people);
+            self.touched_far.fit(people);
         }
     }
 
@@ -83,12 +112,13 @@ impl Scratch {
 
     /// Undoes what one ranking wrote, and no more than that.
     pub(super) fn clear(&mut self) {
-        for person in self.touched.drain(..) {
-            self.tallies[person as usize] = Tally::default();
+        for person in self.touched.all() {
+            self.tallies[*person as usize] = Tally::default();
         }
-        for person in self.touched_far.drain(..) {
-            self.circle[person as usize] = Tally::default();
+        for person in self.touched_far.all() {
+            self.circle[*person as usize] = Tally::default();
         }
+        (self.touched.len, self.touched_far.len) = (0, 0);
         for person in self.adjacent.drain(..) {
             self.places[person as usize] = 0;
         }

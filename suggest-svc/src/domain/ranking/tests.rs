@@ -336,6 +336,39 @@ fn who_was_shown_too_often_is_ranked_lower() {
     assert_eq!((first(Beside::default()), first(beside)), (name(10), name(11)));
 }
 
+#[test]
+fn who_is_left_out_of_the_wider_circle_is_beyond_too() {
+    let knows = |one: u8, others: [u8; 2]| others.map(move |other| (one, other));
+    let pairs = [knows(1, [0, 10]), knows(2, [0, 10]), knows(1, [11, 12]), knows(2, [11, 12])];
+    let far = (20..23).flat_map(|far| knows(far, [10, 11]));
+    let graph = graph(pairs.into_iter().flatten().chain(far), &HashSet::new());
+    let ranked = |at_most| rank_beside(&graph, 0, &tuning(), Beside::default(), at_most);
+    let tiers = |ranked: &Prospects| {
+        [Tier::Known, Tier::WiderCircle].map(|tier| of_tier(ranked, tier).len())
+    };
+    let (some, all) = (ranked(5), ranked(6));
+    assert_eq!((tiers(&some), tiers(&all)), ([3, 2], [3, 3]));
+    assert_eq!(some.beyond, Some(all.best[5].rank));
+    assert_eq!(all.beyond, None);
+}
+
+#[test]
+fn who_does_not_agree_to_suggestions_is_nobodys_mutual_connection_and_is_not_suggested() {
+    let pairs = [(0, 1), (0, 2), (0, 3), (1, 10), (2, 10), (3, 10), (1, 11), (2, 11)];
+    let mut graph = graph(pairs, &HashSet::new());
+    let seen = |graph: &Graph| {
+        let ranked = rank(graph, 0, &tuning());
+        ranked.best.iter().map(|one| (one.subject.clone(), one.mutuals.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&graph).len(), 2);
+    graph.set_consent(&name(11), i64::MAX, i64::MIN);
+    assert_eq!(seen(&graph), [(name(10), 3)]);
+    graph.set_consent(&name(3), i64::MAX, i64::MIN);
+    assert_eq!(seen(&graph), [(name(10), 2)]);
+    graph.set_consent(&name(2), i64::MAX, i64::MIN);
+    assert_eq!(seen(&graph), []);
+}
+
 /// A crowd of so many, who know each their next `reach`, and 250, who knows the first of them.
 fn crowd(size: u8, reach: u8) -> Graph {
     let ring = (0..size).flat_map(|a| (1..=reach).map(move |step| (a, (a + step) % size)));

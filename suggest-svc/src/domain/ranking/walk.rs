@@ -14,7 +14,7 @@ impl Ranking<'_> {
         let (graph, beta) = (self.graph, self.tuning.beta);
         for person in neighbours(graph, self.viewer) {
             scratch.is_adjacent(person);
-            if graph.may_be_mutual(person) {
+            if self.may_be_between(person) {
                 scratch.walked.push((person, graph.degree(person) as u64));
             }
         }
@@ -34,13 +34,12 @@ impl Ranking<'_> {
             // At most WALKED_AT_MOST.
             scratch.places[mutual as usize] = u32::try_from(place).unwrap_or(u32::MAX);
             let one = Tally::one(weight);
-            for person in neighbours(graph, mutual) {
-                let tally = &mut scratch.tallies[person as usize];
-                if tally.is_none() {
-                    scratch.touched.push(person);
-                }
+            let Scratch { tallies, touched, .. } = scratch;
+            neighbours(graph, mutual).for_each(|person| {
+                let tally = &mut tallies[person as usize];
+                touched.push_if(tally.is_none(), person);
                 tally.add(one);
-            }
+            });
         }
         scratch.walked.truncate(place);
         left
@@ -86,7 +85,7 @@ impl Ranking<'_> {
         };
         let Scratch { tallies, touched, short, places, .. } = scratch;
         let mut least = 0;
-        for person in touched {
+        for person in touched.all() {
             let tally = tallies[*person as usize];
             if tally.weights() < least
                 || tally.mutuals() < self.tuning.min_mutuals
@@ -94,6 +93,7 @@ impl Ranking<'_> {
                 || (!Scratch::is_stranger(places[*person as usize]) && !self.is_open(*person))
                 || *person == self.viewer
                 || self.graph.blocked(self.viewer, *person)
+                || !self.graph.may_be_suggested(*person)
                 || (self.beside.is_hidden)(*person)
             {
                 continue;

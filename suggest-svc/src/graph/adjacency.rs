@@ -25,6 +25,8 @@ pub(super) struct Adjacency {
     recent: Changed,
     /// Whose rows are in `recent` or `frozen`.
     changed: Bits,
+    /// Whose rows have entries, or had since the base was made: nothing is looked up for the others.
+    used: Bits,
     /// Entries of `recent` when they were put there, and those that came since.
     changed_entries: usize,
 }
@@ -38,13 +40,20 @@ pub(super) struct Merge {
 
 impl Adjacency {
     pub(super) fn new(base: Csr) -> Self {
-        Self { base: Arc::new(base), ..Self::default() }
+        let used = used(&base, &Changed::default());
+        Self { base: Arc::new(base), used, ..Self::default() }
     }
 
     /// A person's row, in ascending order.
     #[inline]
     pub(super) fn row(&self, person: Ordinal) -> &[Entry] {
-        if self.changed.has(person) { self.changed_row(person) } else { self.base.row(person) }
+        if !self.used.has(person) {
+            &[]
+        } else if self.changed.has(person) {
+            self.changed_row(person)
+        } else {
+            self.base.row(person)
+        }
     }
 
     fn changed_row(&self, person: Ordinal) -> &[Entry] {
@@ -72,6 +81,7 @@ impl Adjacency {
             self.changed_entries += row.len();
             self.recent.insert(of, row);
             self.changed.set(of, true);
+            self.used.set(of, true);
         }
         let Some(row) = self.recent.get_mut(&of) else { return 0 };
         match place(row, other) {
@@ -112,6 +122,7 @@ impl Adjacency {
 
     /// Takes the new base.
     pub(super) fn finish_merge(&mut self, base: Csr) {
+        self.used = used(&base, &self.recent);
         self.base = Arc::new(base);
         let mut changed = Bits::default();
         self.recent.keys().for_each(|person| changed.set(*person, true));
@@ -136,6 +147,15 @@ impl Adjacency {
             changed.chain(self.recent.values()).map(|row| 48 + 4 * row.capacity()).sum();
         self.base.bytes() + changed
     }
+}
+
+fn used(base: &Csr, changed: &Changed) -> Bits {
+    let mut used = Bits::default();
+    // As many rows as ordinals.
+    let rows = Ordinal::try_from(base.rows()).unwrap_or(Ordinal::MAX);
+    (0..rows).for_each(|person| used.set(person, !base.row(person).is_empty()));
+    changed.keys().for_each(|person| used.set(*person, true));
+    used
 }
 
 /// Entries in front of a base of any size before a new one is made.

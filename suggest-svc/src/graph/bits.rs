@@ -9,8 +9,17 @@ pub(super) struct Bits(Vec<u64>);
 impl Bits {
     #[inline]
     pub(super) fn has(&self, person: Ordinal) -> bool {
-        let word = self.0.get(person as usize / 64);
-        word.is_some_and(|word| word >> (person % 64) & 1 == 1)
+        self.reading()(person)
+    }
+
+    /// [`Bits::has`] for a loop that writes elsewhere: where the bits are is not read again and again.
+    #[inline]
+    pub(super) fn reading(&self) -> impl Fn(Ordinal) -> bool + use<'_> {
+        let words = self.0.as_slice();
+        move |person| {
+            let word = words.get(person as usize / 64);
+            word.is_some_and(|word| word >> (person % 64) & 1 == 1)
+        }
     }
 
     /// Puts somebody in or out.

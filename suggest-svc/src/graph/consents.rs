@@ -36,6 +36,12 @@ impl Consents {
         self.in_force.has(person)
     }
 
+    /// [`Consents::has`] for a loop.
+    #[inline]
+    pub(super) fn reading(&self) -> impl Fn(Ordinal) -> bool + use<'_> {
+        self.in_force.reading()
+    }
+
     /// Until when it is; `i64::MIN` for whom none is known.
     pub(super) fn until(&self, person: Ordinal) -> i64 {
         self.until.get(person as usize).copied().unwrap_or(i64::MIN)

@@ -91,19 +91,15 @@ impl Iterator for Neighbours<'_> {
         }
     }
 
-    /// Where there are no contacts, a plain loop over one slice.
+    /// Where there are no contacts and no blocks, a plain loop over one slice.
     #[inline]
     fn fold<B, F: FnMut(B, Ordinal) -> B>(mut self, init: B, mut f: F) -> B {
         let mut folded = init;
-        if self.next_contact().is_none() {
-            let live = |other| !self.only_live || self.graph.is_live(other);
+        // As most rows are.
+        if self.next_contact().is_none() && self.only_live && !self.blocks {
+            let is_live = self.graph.transfer.reading();
             let connected = self.connections.iter().map(|entry| person(*entry));
-            // Hardly anybody has to do with blocks: nothing is looked up for the others.
-            return if self.blocks {
-                connected.filter(|other| self.counts(*other)).fold(folded, f)
-            } else {
-                connected.filter(|other| live(*other)).fold(folded, f)
-            };
+            return connected.filter(|other| is_live(*other)).fold(folded, f);
         }
         for next in self {
             folded = f(folded, next);

@@ -56,7 +56,7 @@ impl Ranking<'_> {
         alone: &mut Vec<Candidate>,
     ) {
         let min = self.tuning.min_mutuals;
-        if scratch.walked.len() < min || scratch.touched.all().len() > LOOKED_AT {
+        if scratch.walked.len() < min || scratch.two_hop.touched().len() > LOOKED_AT {
             return;
         }
         let seconds = self.second_hops(scratch);
@@ -100,13 +100,13 @@ impl Ranking<'_> {
     /// The connections of connections that count most, in order, with what they count.
     fn second_hops(&self, scratch: &Scratch) -> Vec<(u64, Ordinal)> {
         let mut seconds: Vec<(u64, Ordinal)> = Vec::new();
-        for person in scratch.touched.all() {
+        for person in scratch.two_hop.touched() {
             if *person != self.viewer
                 && Scratch::is_stranger(scratch.places[*person as usize])
                 && self.may_be_between(*person)
                 && !self.graph.blocked(self.viewer, *person)
             {
-                let first = scratch.tallies[*person as usize].weights();
+                let first = scratch.two_hop.of(*person).weights();
                 let second = weight(self.graph.degree(*person), 0.5);
                 let both = (u128::from(first) * u128::from(second)) >> 32;
                 seconds.push((u64::try_from(both).map_or(MOST, |both| both.min(MOST)), *person));
@@ -121,12 +121,7 @@ impl Ranking<'_> {
         for (place, (counts, second)) in seconds.iter().enumerate() {
             let Some(rest) = left.checked_sub(self.graph.degree(*second)) else { return place };
             left = rest;
-            let Scratch { circle, touched_far, .. } = scratch;
-            neighbours(self.graph, *second).for_each(|person| {
-                let tally = &mut circle[person as usize];
-                touched_far.push_if(tally.is_none(), person);
-                tally.add(Tally::one(*counts));
-            });
+            scratch.three_hop.add(neighbours(self.graph, *second), Tally::one(*counts));
         }
         seconds.len()
     }
@@ -135,13 +130,13 @@ impl Ranking<'_> {
     fn far(&self, scratch: &Scratch) -> Vec<Ordinal> {
         let min = self.tuning.min_mutuals;
         let mut far: Vec<(u64, Ordinal)> = scratch
-            .touched_far
-            .all()
+            .three_hop
+            .touched()
             .iter()
-            .map(|person| (scratch.circle[*person as usize], *person))
+            .map(|person| (scratch.three_hop.of(*person), *person))
             .filter(|(tally, person)| {
                 tally.mutuals() >= min
-                    && scratch.tallies[*person as usize].mutuals() < min
+                    && scratch.two_hop.of(*person).mutuals() < min
                     && Scratch::is_stranger(scratch.places[*person as usize])
                     && self.is_open(*person)
             })

@@ -37,45 +37,66 @@ impl Tally {
     }
 }
 
-/// People, each once: who was tallied. Written for every edge that is walked, without a branch that
-/// nobody could foretell.
+/// Everybody's tally, and who has one.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
-    /// Room for everybody, and for one more who is written and does not count.
-    room: Vec<Ordinal>,
+pub(super) struct Tallies {
+    /// By ordinal.
+    tallies: Vec<Tally>,
+    /// Those whose tally is not nothing, each once. There is room for everybody, and for one more who
+    /// is written and does not count.
+    touched: Vec<Ordinal>,
     len: usize,
 }
 
-impl Touched {
+impl Tallies {
     fn fit(&mut self, people: usize) {
-        self.room.resize(people + 1, 0);
+        self.tallies.resize(people, Tally::default());
+        self.touched.resize(people + 1, 0);
     }
 
-    /// Puts somebody in, if they are not there yet.
+    /// Adds one to each of these people: the innermost loop, which goes over every edge that is
+    /// walked. Whether somebody is new is not branched on: nobody could foretell it.
     #[inline]
-    pub(super) fn push_if(&mut self, is_new: bool, person: Ordinal) {
-        self.room[self.len] = person;
-        self.len += usize::from(is_new);
+    pub(super) fn add(&mut self, people: impl Iterator<Item = Ordinal>, one: Tally) {
+        let (tallies, touched) = (self.tallies.as_mut_slice(), self.touched.as_mut_slice());
+        self.len = people.fold(self.len, |len, person| {
+            let tally = &mut tallies[person as usize];
+            touched[len] = person;
+            let is_new = tally.is_none();
+            tally.add(one);
+            len + usize::from(is_new)
+        });
     }
 
-    pub(super) fn all(&self) -> &[Ordinal] {
-        &self.room[..self.len]
+    pub(super) fn of(&self, person: Ordinal) -> Tally {
+        self.tallies[person as usize]
+    }
+
+    pub(super) fn touched(&self) -> &[Ordinal] {
+        &self.touched[..self.len]
+    }
+
+    fn clear(&mut self) {
+        for person in &self.touched[..self.len] {
+            self.tallies[*person as usize] = Tally::default();
+        }
+        self.len = 0;
     }
 }
 
 /// Working space of one thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// By ordinal: of the two-hop walk.
-    pub(super) tallies: Vec<Tally>,
-    /// By ordinal: of the three-hop walk.
-    pub(super) circle: Vec<Tally>,
+    pub(super) two_hop: Tallies,
+    pub(super) three_hop: Tallies,
     /// By ordinal: the place in `walked` from 1 on; 0: not adjacent to the viewer;
     /// [`UNWALKED`]: adjacent, but nobody's mutual connection.
     pub(super) places: Vec<u32>,
-    /// Whose tally is not nothing.
-    pub(super) touched: Touched,
-    pub(super) touched_far: Touched,
+    /// The candidates that were chosen, by their place among them.
+    chosen: Vec<Ordinal>,
+    /// A bit for each ordinal: who is chosen. So few bytes that they stay at hand, where a look at a
+    /// place in memory for each edge would take most of the time.
+    is_chosen: Vec<u64>,
     pub(super) adjacent: Vec<Ordinal>,
     pub(super) walked: Vec<(Ordinal, u64)>,
     pub(super) short: Vec<(u64, Ordinal)>,
@@ -87,12 +108,11 @@ const UNWALKED: u32 = u32::MAX;
 
 impl Scratch {
     pub(super) fn fit(&mut self, people: usize) {
-        if self.tallies.len() < people {
-            self.tallies.resize(people, Tally::default());
-            self.circle.resize(people, Tally::default());
+        if self.places.len() < people {
             self.places.resize(people, 0);
-            self.touched.fit(people);
-            self.touched_far.fit(people);
+            self.is_chosen.resize(people.div_ceil(64), 0);
+            self.two_hop.fit(people);
+            self.three_hop.fit(people);
         }
     }
 
@@ -106,21 +126,40 @@ impl Scratch {
         place != 0 && place != UNWALKED
     }
 
+    /// Chooses one more candidate.
+    pub(super) fn choose(&mut self, person: Ordinal) {
+        self.chosen.push(person);
+        self.is_chosen[person as usize / 64] |= 1 << (person % 64);
+    }
+
+    /// Who of these people is chosen: the place among those who are.
+    #[inline]
+    pub(super) fn chosen_among(
+        &self,
+        people: impl Iterator<Item = Ordinal>,
+        mut found: impl FnMut(usize),
+    ) {
+        let is_chosen = self.is_chosen.as_slice();
+        people.for_each(|person| {
+            if is_chosen[person as usize / 64] >> (person % 64) & 1 == 1 {
+                self.chosen.iter().position(|one| *one == person).into_iter().for_each(&mut found);
+            }
+        });
+    }
+
     pub(super) fn is_stranger(place: u32) -> bool {
         place == 0
     }
 
     /// Undoes what one ranking wrote, and no more than that.
     pub(super) fn clear(&mut self) {
-        for person in self.touched.all() {
-            self.tallies[*person as usize] = Tally::default();
-        }
-        for person in self.touched_far.all() {
-            self.circle[*person as usize] = Tally::default();
-        }
-        (self.touched.len, self.touched_far.len) = (0, 0);
+        self.two_hop.clear();
+        self.three_hop.clear();
         for person in self.adjacent.drain(..) {
             self.places[person as usize] = 0;
+        }
+        for person in self.chosen.drain(..) {
+            self.is_chosen[person as usize / 64] = 0;
         }
         self.walked.clear();
         self.short.clear();

@@ -12,16 +12,16 @@ impl Ranking<'_> {
     /// the budget.
     pub(super) fn walk(&self, scratch: &mut Scratch) -> usize {
         let (graph, beta) = (self.graph, self.tuning.beta);
-        for person in neighbours(graph, self.viewer) {
+        neighbours(graph, self.viewer).for_each(|person| {
             scratch.is_adjacent(person);
             if self.may_be_between(person) {
                 scratch.walked.push((person, graph.degree(person) as u64));
             }
-        }
-        scratch.walked.sort_unstable_by(|(a, one), (b, other)| {
-            let names = || graph.subject(*a).cmp(graph.subject(*b));
-            one.cmp(other).then_with(names)
         });
+        scratch.walked.sort_unstable_by_key(|(_, degree)| *degree);
+        for same in scratch.walked.chunk_by_mut(|(_, one), (_, other)| one == other) {
+            same.sort_unstable_by(|(a, _), (b, _)| graph.subject(*a).cmp(graph.subject(*b)));
+        }
         let mut left = self.tuning.work_budget;
         let mut place = 0;
         while place < scratch.walked.len().min(WALKED_AT_MOST) {
@@ -33,25 +33,19 @@ impl Ranking<'_> {
             place += 1;
             // At most WALKED_AT_MOST.
             scratch.places[mutual as usize] = u32::try_from(place).unwrap_or(u32::MAX);
-            let one = Tally::one(weight);
-            let Scratch { tallies, touched, .. } = scratch;
-            neighbours(graph, mutual).for_each(|person| {
-                let tally = &mut tallies[person as usize];
-                touched.push_if(tally.is_none(), person);
-                tally.add(one);
-            });
+            scratch.two_hop.add(neighbours(graph, mutual), Tally::one(weight));
         }
         scratch.walked.truncate(place);
         left
     }
 
-    /// Contacts, and the best two-hop neighbours, with their scores; and the latter as they would be
-    /// without the former.
+    /// Contacts, and the best two-hop neighbours, with their scores; the latter as they would be if
+    /// nobody were a contact or had been shown too often; and whether that is the same.
     pub(super) fn candidates(
         &self,
         scratch: &mut Scratch,
         at_most: usize,
-    ) -> (Vec<Candidate>, Vec<Candidate>) {
+    ) -> (Vec<Candidate>, Vec<Candidate>, bool) {
         self.short_list(scratch, at_most.saturating_add(1).max(SHORT_LIST));
         let findable = self.graph.findable(self.viewer);
         let is_contact =
@@ -63,6 +57,7 @@ impl Ranking<'_> {
                 candidates.push(self.candidate(*person, Some(*contact), scratch));
             }
         }
+        let mut is_plain = findable.is_empty();
         for (_, person) in &scratch.short {
             let mut candidate = self.candidate(*person, None, scratch);
             alone.push(candidate);
@@ -70,10 +65,11 @@ impl Ranking<'_> {
                 let shown_too_often = self.is_shown_too_often(*person, None);
                 let score = self.tuning.discounted(candidate.rank.score, shown_too_often);
                 candidate.rank.score = score;
+                is_plain &= !shown_too_often;
                 candidates.push(candidate);
             }
         }
-        (candidates, alone)
+        (candidates, alone, is_plain)
     }
 
     /// Puts the best by weight into `scratch.short`, in no order. Ties are broken by the subject,
@@ -83,18 +79,12 @@ impl Ranking<'_> {
             let names = || self.graph.subject(*a).cmp(self.graph.subject(*b));
             other.cmp(one).then_with(names)
         };
-        let Scratch { tallies, touched, short, places, .. } = scratch;
-        let mut least = 0;
-        for person in touched.all() {
-            let tally = tallies[*person as usize];
-            if tally.weights() < least
-                || tally.mutuals() < self.tuning.min_mutuals
-                // Whoever is connected without being adjacent has no neighbours, or is blocked.
-                || (!Scratch::is_stranger(places[*person as usize]) && !self.is_open(*person))
-                || *person == self.viewer
-                || self.graph.blocked(self.viewer, *person)
-                || !self.graph.may_be_suggested(*person)
-                || (self.beside.is_hidden)(*person)
+        let Scratch { two_hop, short, places, .. } = scratch;
+        let (mut least, min) = (0, self.tuning.min_mutuals);
+        for person in two_hop.touched() {
+            let tally = two_hop.of(*person);
+            if (tally.weights() < least) | (tally.mutuals() < min)
+                || !self.may_be_listed(*person, places)
             {
                 continue;
             }
@@ -111,9 +101,21 @@ impl Ranking<'_> {
         }
     }
 
+    /// Whether a two-hop neighbour may be suggested.
+    fn may_be_listed(&self, person: Ordinal, places: &[u32]) -> bool {
+        // Whoever is connected without being adjacent has no neighbours, or is blocked.
+        if !Scratch::is_stranger(places[person as usize]) {
+            return self.is_open(person);
+        }
+        person != self.viewer
+            && !self.graph.blocked(self.viewer, person)
+            && self.graph.may_be_suggested(person)
+            && !(self.beside.is_hidden)(person)
+    }
+
     /// As if nobody had been shown too often: a contact never was.
     fn candidate(&self, person: Ordinal, contact: Option<Contact>, scratch: &Scratch) -> Candidate {
-        let tally = scratch.tallies[person as usize];
+        let tally = scratch.two_hop.of(person);
         let evidence = Evidence {
             weights: tally.weights(),
             mutuals: tally.mutuals(),

@@ -3,7 +3,10 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -32,6 +35,7 @@ pub(crate) struct Live {
     store: Store,
     clock: Clock,
     state: Arc<RwLock<State>>,
+    looks: Looks,
     /// Held by whoever moves the state on.
     following: tokio::sync::Mutex<()>,
     written: Notify,
@@ -62,6 +66,7 @@ impl Live {
             store,
             clock,
             state: Arc::new(RwLock::new(state)),
+            looks: Looks::default(),
             following: tokio::sync::Mutex::default(),
             written: Notify::new(),
             scratches: Mutex::default(),
@@ -199,7 +204,7 @@ impl Live {
 
     /// Moves the graph on until it is at the position that the store has now, and at this instant.
     async fn catch_up(&self) -> Result<(), StoreError> {
-        let head = self.store.head().await?;
+        let head = self.looks.after_now(|| self.store.head()).await?;
         if self.is_current(head) {
             return Ok(());
         }
@@ -252,6 +257,32 @@ impl Live {
 
     fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at the store's position that several readers share: each gets what a look found that began
+/// after it asked, so that every write that was acknowledged before is in it.
+#[derive(Default)]
+struct Looks {
+    /// How many have begun.
+    begun: AtomicU64,
+    /// Which one found what last; held while one is under way.
+    last: tokio::sync::Mutex<(u64, Position)>,
+}
+
+impl Looks {
+    async fn after_now<F>(&self, look: impl FnOnce() -> F) -> Result<Position, StoreError>
+    where
+        F: Future<Output = Result<Position, StoreError>>,
+    {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if last.0 > before {
+            return Ok(last.1);
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        *last = (number, look().await?);
+        Ok(last.1)
     }
 }
 
@@ -351,13 +382,7 @@ impl State {
     }
 
     fn connect(&mut self, connections: &[(Subject, Subject, bool)]) {
-        for (one, other, connected) in connections {
-            if *connected {
-                self.graph.connect(one, other);
-            } else {
-                self.graph.disconnect(one, other);
-            }
-        }
+        self.graph.change_connections(connections);
     }
 }
 
@@ -370,6 +395,27 @@ mod tests {
 
     use super::*;
     use crate::store::Once;
+
+    #[tokio::test]
+    async fn looks_are_shared_by_those_who_asked_before_they_began() {
+        let looks = Looks::default();
+        let (made, now) = (AtomicU64::new(0), AtomicU64::new(0));
+        let reader = async |delay: u64| {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            let asked = now.fetch_add(1, Ordering::SeqCst);
+            let look = || async {
+                made.fetch_add(1, Ordering::SeqCst);
+                // What is there when it begins.
+                let sequence = i64::try_from(now.load(Ordering::SeqCst)).unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(Position { sequence, ..Position::default() })
+            };
+            let found = looks.after_now(look).await.unwrap();
+            assert!(found.sequence > i64::try_from(asked).unwrap());
+        };
+        futures::future::join_all((0..100).map(reader)).await;
+        assert!((5..30).contains(&made.load(Ordering::SeqCst)), "{made:?}");
+    }
 
     #[tokio::test]
     async fn what_is_made_for_people_with_other_numbers_is_thrown_away() {

@@ -74,10 +74,10 @@ pub(super) fn kernel(graph: &Graph, seed: u64, report: &mut Report) -> Result<()
 pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Graph> {
     let people = graph.len();
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 1);
-    let pairs: Vec<(Subject, Subject)> = (0..CONNECTIONS)
+    let pairs: Vec<(Subject, Subject, bool)> = (0..CONNECTIONS)
         .map(|_| {
             let pair = index::sample(&mut rng, people, 2);
-            (id(pair.index(0)).into(), id(pair.index(1)).into())
+            (id(pair.index(0)).into(), id(pair.index(1)).into(), true)
         })
         .collect();
     let tuning = suggest_svc::config::SuggestConfig::default().tuning()?;
@@ -102,9 +102,7 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
         let begun = Instant::now();
         for some in pairs.chunks(AT_ONCE) {
             let mut graph = graph.write().unwrap_or_else(PoisonError::into_inner);
-            for (one, other) in some {
-                graph.connect(one, other);
-            }
+            graph.change_connections(some);
         }
         let took = begun.elapsed();
         done.store(true, Ordering::Relaxed);

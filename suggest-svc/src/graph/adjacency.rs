@@ -56,6 +56,13 @@ impl Adjacency {
         }
     }
 
+    /// Reads a number of every 64 bytes of a row, and gives what means nothing: the row is at hand
+    /// afterwards.
+    #[inline]
+    pub(super) fn touch(&self, person: Ordinal) -> Entry {
+        self.row(person).iter().step_by(64 / size_of::<Entry>()).fold(0, |all, entry| all ^ entry)
+    }
+
     fn changed_row(&self, person: Ordinal) -> &[Entry] {
         let frozen = || self.frozen.as_ref()?.get(&person);
         let changed = self.recent.get(&person).or_else(frozen);
@@ -72,7 +79,9 @@ impl Adjacency {
     /// Says how they are related from the side of `of`; 0: not at all. Gives how they were.
     pub(super) fn set(&mut self, of: Ordinal, other: Ordinal, new: u32) -> u32 {
         // Most of what is said of changed rows is new: looked for once, there.
-        if !self.recent.contains_key(&of) {
+        let is_recent =
+            self.changed.has(of) && (self.frozen.is_none() || self.recent.contains_key(&of));
+        if !is_recent {
             let before = self.flags(of, other);
             if before == new {
                 return before;

@@ -95,6 +95,26 @@ impl Graph {
         self.set_connected(one, other, EDGE);
     }
 
+    /// Records of many pairs whether they are connected now. Most of the time goes into waiting for
+    /// memory, so it is waited for many at a time: first whose ordinals they are, all of them; then
+    /// some rows, before any of these is changed.
+    pub fn change_connections(&mut self, changes: &[(Subject, Subject, bool)]) {
+        let mut pairs = Vec::with_capacity(changes.len());
+        for (one, other, connected) in changes {
+            let named = [one, other].map(|subject| self.named(subject, !connected));
+            if let [Some(one), Some(other)] = named {
+                pairs.push((one, other, if *connected { EDGE } else { 0 }));
+            }
+        }
+        for some in pairs.chunks(8) {
+            let rows = some.iter().flat_map(|(one, other, _)| [*one, *other]);
+            std::hint::black_box(rows.fold(0, |all, of| all ^ self.connections.touch(of)));
+            for (one, other, flags) in some {
+                self.set_connected(*one, *other, *flags);
+            }
+        }
+    }
+
     /// Records that they no longer are.
     pub fn disconnect(&mut self, one: &Subject, other: &Subject) {
         let (Some(one), Some(other)) = (self.ordinal(one), self.ordinal(other)) else { return };

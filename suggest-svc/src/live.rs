@@ -4,12 +4,13 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use service_kit::{clock::Clock, store::StoreError};
 use tokio::{sync::Notify, task::spawn_blocking};
 
@@ -95,7 +96,7 @@ impl Live {
         read: impl FnOnce(&Graph, &Feedback, Option<&Communities>, &mut Scratch) -> T,
     ) -> Result<T, StoreError> {
         self.catch_up().await?;
-        let spare = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = || self.scratches.lock();
         let mut scratch = spare().pop().unwrap_or_default();
         let state = self.state();
         let communities = state.communities.as_deref();
@@ -178,7 +179,6 @@ impl Live {
             Numbered { state: self.state.clone(), numbering, waiting: Arc::downgrade(&waiting) };
         let path = self.snapshot.clone();
         let made = spawn_blocking(move || {
-            let _waiting = waiting;
             let merged = match &path {
                 Some(path) => in_file(&merging, path, position, &numbered),
                 None => Ok(merging.in_memory()),
@@ -196,6 +196,7 @@ impl Live {
                     None
                 }
             });
+            drop(waiting);
             finished.flatten()
         });
         // Its panic is logged.
@@ -238,7 +239,10 @@ impl Live {
         let (connections, position) = (std::mem::take(&mut delta.connections), delta.position);
         self.state_mut().apply(delta);
         for some in connections.chunks(AT_ONCE) {
-            self.state_mut().connect(some);
+            let mut state = self.state_mut();
+            state.connect(some);
+            // To those who wait; or else this one would have it again before they wake up.
+            RwLockWriteGuard::unlock_fair(state);
         }
         self.state_mut().position = position;
     }
@@ -249,14 +253,14 @@ impl Live {
     }
 
     // A panic while the state was changed stops the process (a defect in pure code), and a reader
-    // cannot spoil it: a poisoned lock means nothing more.
+    // cannot spoil it.
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read()
     }
 
     fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write()
     }
 }
 
@@ -300,14 +304,14 @@ impl Numbered {
     }
 
     fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> Option<T> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         self.is_good(&state).then(|| write(&mut state))
     }
 }
 
 impl Reading for Numbered {
     fn read<T>(&self, read: impl FnOnce(&Graph) -> T) -> Option<T> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.read();
         self.is_good(&state).then(|| read(&state.graph))
     }
 }

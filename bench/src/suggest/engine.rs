@@ -1,14 +1,12 @@
 //! The engine alone: how long a ranking takes, and how fast connections come in meanwhile.
 
 use std::{
-    sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{RwLock, RwLockWriteGuard};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use suggest_svc::{
@@ -91,7 +89,7 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
             while !done.load(Ordering::Relaxed) {
                 let viewer = rng.random_range(0..count);
                 let begun = Instant::now();
-                let graph = graph.read().unwrap_or_else(PoisonError::into_inner);
+                let graph = graph.read();
                 let beside = Beside::default();
                 ranking::prospects(&graph, viewer, &tuning, beside, &mut scratch, at_most);
                 drop(graph);
@@ -101,8 +99,9 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
         });
         let begun = Instant::now();
         for some in pairs.chunks(AT_ONCE) {
-            let mut graph = graph.write().unwrap_or_else(PoisonError::into_inner);
+            let mut graph = graph.write();
             graph.change_connections(some);
+            RwLockWriteGuard::unlock_fair(graph);
         }
         let took = begun.elapsed();
         done.store(true, Ordering::Relaxed);
@@ -113,5 +112,5 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
     #[allow(clippy::cast_precision_loss)] // far below 2^53
     let rate = CONNECTIONS as f64 / took.as_secs_f64();
     report.figure("ingest-edges-per-second", rate, Unit::PerSecond);
-    Ok(graph.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(graph.into_inner())
 }

@@ -1,7 +1,7 @@
 //! Fitting the weights: a conditional logit.
 //!
 //! A user's candidates are alternatives, of which the hidden ones were chosen; the weights are those
-//! under which that is likeliest (McFadden, "Conditional logit analysis of qualitative choice
+//! under which that is likeliest (`McFadden`, "Conditional logit analysis of qualitative choice
 //! behavior", 1973), each user counting once, found by Newton's method. A small ridge keeps weights of
 //! features that say the same from running away.
 

@@ -49,12 +49,12 @@ impl Edges {
                 named.insert((one.min(other), one.max(other)));
             }
         }
-        let names: BTreeSet<&str> = named.iter().flat_map(|(one, other)| [*one, *other]).collect();
-        let numbers: HashMap<&str, u32> = names.iter().copied().zip(0..).collect();
+        let people: BTreeSet<&str> = named.iter().flat_map(|(one, other)| [*one, *other]).collect();
+        let numbers: HashMap<&str, u32> = people.iter().copied().zip(0..).collect();
         let numbered = |(one, other): &(&str, &str)| (numbers[one], numbers[other]);
         let mut pairs: Vec<Edge> = named.iter().map(numbered).collect();
         pairs.sort_unstable();
-        Ok(Self { names: names.into_iter().map(ToOwned::to_owned).collect(), pairs })
+        Ok(Self { names: people.into_iter().map(ToOwned::to_owned).collect(), pairs })
     }
 }
 
@@ -71,7 +71,9 @@ impl Plain {
             neighbours[*one as usize].push(*other);
             neighbours[*other as usize].push(*one);
         }
-        neighbours.iter_mut().for_each(|list| list.sort_unstable());
+        for list in &mut neighbours {
+            list.sort_unstable();
+        }
         Self { neighbours }
     }
 
@@ -102,7 +104,9 @@ impl Engine {
     pub(super) fn new(names: &[String], pairs: &[Edge], weights: Weights) -> Self {
         let mut builder = Builder::default();
         let subjects: Vec<Subject> = names.iter().map(|name| name.as_str().into()).collect();
-        subjects.iter().for_each(|subject| builder.consent(subject, i64::MAX, i64::MAX));
+        for subject in &subjects {
+            builder.consent(subject, i64::MAX, i64::MAX);
+        }
         for (one, other) in pairs {
             let (one, other) = (&subjects[*one as usize], &subjects[*other as usize]);
             builder.connection(one, other);

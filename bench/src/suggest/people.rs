@@ -172,7 +172,8 @@ impl People {
 /// A bijection of the numbers below `people`, as far as it goes without a table: a step that has no
 /// divisor in common with them.
 fn spread(rank: usize, people: usize) -> u32 {
-    let step = (0..).map(|more| 7_919 + more).find(|step| gcd(*step, people) == 1).unwrap_or(1);
+    // The next number of people has no divisor in common with them: it is found by then.
+    let step = (7_919..=7_920 + people).find(|step| gcd(*step, people) == 1).unwrap_or(1);
     u32::try_from(rank * step % people).unwrap_or(0)
 }
 

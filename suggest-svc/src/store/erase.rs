@@ -111,13 +111,14 @@ impl Writing {
     pub(super) async fn erase(&self, people: &[Subject]) -> Result<(), StoreError> {
         for chunk in people.chunks(ROWS) {
             let named = || chunk.iter().map(Subject::as_str);
-            // Every connection has a row each way; from the other end there is no index.
-            let mine =
-                connection::Entity::find().filter(connection::Column::Subject.is_in(named()));
-            let mine = mine.all(&*self.tx).await?.into_iter();
-            let pairs: Vec<_> = mine.map(|row| (row.subject.into(), row.other.into())).collect();
-            for pairs in pairs.chunks(ROWS / 2) {
-                self.disconnect(pairs).await?;
+            for end in [connection::Column::Subject, connection::Column::Other] {
+                let mine = connection::Entity::delete_many().filter(end.is_in(named()));
+                let gone = mine.exec_with_returning(&*self.tx).await?;
+                self.note(|change| {
+                    for row in gone {
+                        change.connection(&row.subject.into(), &row.other.into(), false);
+                    }
+                });
             }
             self.leave_keys_of(chunk).await?;
             identifier::Entity::delete_many()

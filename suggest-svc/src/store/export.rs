@@ -81,14 +81,22 @@ impl Store {
         after: Option<&Subject>,
         at_most: u64,
     ) -> Result<Vec<(Subject, Option<UnixMillis>)>, StoreError> {
-        let mut query =
-            connection::Entity::find().filter(connection::Column::Subject.eq(subject.as_str()));
-        if let Some(after) = after {
-            query = query.filter(connection::Column::Other.gt(after.as_str()));
+        let ends = [connection::Column::Subject, connection::Column::Other];
+        let mut all = Vec::new();
+        for [this, that] in [ends, [ends[1], ends[0]]] {
+            let mut query = connection::Entity::find().filter(this.eq(subject.as_str()));
+            if let Some(after) = after {
+                query = query.filter(that.gt(after.as_str()));
+            }
+            let rows = query.order_by_asc(that).limit(at_most).all(&self.db).await?;
+            all.extend(rows.into_iter().map(|row| {
+                let is_lesser = row.subject == subject.as_str();
+                let known = if is_lesser { row.other } else { row.subject };
+                (known.into(), row.connected_at.map(UnixMillis::new))
+            }));
         }
-        let rows = query.order_by_asc(connection::Column::Other).limit(at_most).all(&self.db);
-        let row =
-            |row: connection::Model| (row.other.into(), row.connected_at.map(UnixMillis::new));
-        Ok(rows.await?.into_iter().map(row).collect())
+        all.sort_unstable();
+        all.truncate(usize::try_from(at_most).unwrap_or(usize::MAX));
+        Ok(all)
     }
 }

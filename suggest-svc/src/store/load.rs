@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use sea_orm::{
     DatabaseTransaction, EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QuerySelect,
-    prelude::*,
+    Statement, StreamTrait, prelude::*,
 };
 use service_kit::store::{self, StoreError};
 
@@ -11,7 +11,7 @@ use super::{
     Store,
     change::Change,
     columns,
-    entity::{address_book, block, change, connection, contact_settings, identifier, person},
+    entity::{address_book, block, change, contact_settings, identifier, person},
     position,
 };
 use crate::{
@@ -89,10 +89,15 @@ async fn people(tx: &DatabaseTransaction, builder: &mut Builder) -> Result<(), S
 }
 
 async fn connections(tx: &DatabaseTransaction, builder: &mut Builder) -> Result<(), StoreError> {
-    let rows = connection::Entity::find().order_by_asc(connection::Column::Subject);
-    let mut rows = rows.order_by_asc(connection::Column::Other).stream(tx).await?;
+    // From either end, both in the order of an index.
+    let both = "SELECT subject, other FROM connection \
+                UNION ALL SELECT other, subject FROM connection ORDER BY 1, 2";
+    let mut rows = tx
+        .stream_raw(Statement::from_string(ConnectionTrait::get_database_backend(tx), both))
+        .await?;
     while let Some(row) = rows.try_next().await? {
-        builder.connection(&row.subject.into(), &row.other.into());
+        let (subject, other): (String, String) = (row.try_get_by(0)?, row.try_get_by(1)?);
+        builder.connection(&subject.into(), &other.into());
     }
     Ok(())
 }

@@ -136,10 +136,8 @@ impl Writing {
         // One statement must not touch a row twice.
         let mut rows: BTreeMap<(&Subject, &Subject), Option<i64>> = BTreeMap::new();
         for (one, other, at) in connections {
-            for pair in [(*one, *other), (*other, *one)] {
-                let known = rows.entry(pair).or_default();
-                *known = at.map(UnixMillis::get).or(*known);
-            }
+            let known = rows.entry(ordered(one, other)).or_default();
+            *known = at.map(UnixMillis::get).or(*known);
         }
         let rows: Vec<_> = rows.into_iter().collect();
         if self.tx.get_database_backend() == DbBackend::Postgres {
@@ -203,16 +201,15 @@ impl Writing {
         &self,
         connections: &[(Subject, Subject)],
     ) -> Result<(), StoreError> {
-        let both = connections.iter().flat_map(|(one, other)| [(one, other), (other, one)]);
-        let both = both.map(|(a, b)| [a.as_str().into(), b.as_str().into()]);
-        let gone = self.delete_pairs("connection", ["subject", "other"], both.collect()).await?;
+        let pairs = connections.iter().map(|(one, other)| {
+            let (one, other) = ordered(one, other);
+            [one.as_str().into(), other.as_str().into()]
+        });
+        let gone = self.delete_pairs("connection", ["subject", "other"], pairs.collect()).await?;
         for row in gone {
             let [one, other] = ["subject", "other"].map(|column| row.try_get("", column));
             let (one, other): (String, String) = (one?, other?);
-            // Each has a row each way.
-            if one < other {
-                self.note(|change| change.connection(&one.into(), &other.into(), false));
-            }
+            self.note(|change| change.connection(&one.into(), &other.into(), false));
         }
         Ok(())
     }
@@ -242,6 +239,11 @@ impl Writing {
         }
         Ok(gone)
     }
+}
+
+/// A connection as it is stored: the lesser first.
+fn ordered<'s>(one: &'s Subject, other: &'s Subject) -> (&'s Subject, &'s Subject) {
+    if one <= other { (one, other) } else { (other, one) }
 }
 
 /// The keys of some people, for a graph.

@@ -4,7 +4,7 @@
 //! counts only while both consent to that.
 
 use sea_orm::{
-    ActiveValue::Set, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*,
+    ActiveValue::Set, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*,
     sea_query::OnConflict,
 };
 use service_kit::{clock::UnixMillis, store::StoreError};
@@ -55,14 +55,19 @@ impl Store {
             .filter(spam_report::Column::At.gte(reported_since.get()))
             .order_by_desc(spam_report::Column::At)
             .limit(at_most);
+        let this = account.as_str();
+        let ends = [connection::Column::Subject, connection::Column::Other];
         let connections = connection::Entity::find()
-            .filter(connection::Column::Subject.eq(account.as_str()))
+            .filter(ExprTrait::or(ends[0].eq(this), ends[1].eq(this)))
             .filter(connection::Column::ConnectedAt.gte(connected_since.get()))
             .order_by_desc(connection::Column::ConnectedAt)
             .limit(at_most);
         let blocks = blocks.all(&self.db).await?.into_iter().map(|row| row.subject.into());
         let reports = reports.all(&self.db).await?.into_iter().map(|row| row.subject.into());
-        let connections = connections.all(&self.db).await?.into_iter().map(|row| row.other.into());
+        let known =
+            |row: connection::Model| if row.subject == this { row.other } else { row.subject };
+        let connections = connections.all(&self.db).await?.into_iter();
+        let connections = connections.map(|row| known(row).into());
         Ok(Complaints {
             blockers: blocks.collect(),
             reporters: reports.collect(),

@@ -64,7 +64,7 @@ async fn mutual_connections_are_named_where_there_are_three_and_if_they_agree(mu
     };
     world.grants.grant(NAME, "cec");
     assert_eq!(named(&world).await, [""; 0]);
-    world.restart_with(|config| config.purposes.name_connections = NAME.to_owned()).await;
+    world.restart_with(|config| NAME.clone_into(&mut config.purposes.name_connections)).await;
     assert_eq!(named(&world).await, ["cec"]);
     world.grants.grant(NAME, "bob");
     let mut both = named(&world).await;

@@ -40,8 +40,7 @@ impl Tally {
 /// Everybody's tally, and who has one.
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
-    /// By ordinal.
-    tallies: Vec<Tally>,
+    by_ordinal: Vec<Tally>,
     /// Those whose tally is not nothing, each once. There is room for everybody, and for one more who
     /// is written and does not count.
     touched: Vec<Ordinal>,
@@ -50,7 +49,7 @@ pub(super) struct Tallies {
 
 impl Tallies {
     fn fit(&mut self, people: usize) {
-        self.tallies.resize(people, Tally::default());
+        self.by_ordinal.resize(people, Tally::default());
         self.touched.resize(people + 1, 0);
     }
 
@@ -58,7 +57,7 @@ impl Tallies {
     /// walked. Whether somebody is new is not branched on: nobody could foretell it.
     #[inline]
     pub(super) fn add(&mut self, people: impl Iterator<Item = Ordinal>, one: Tally) {
-        let (tallies, touched) = (self.tallies.as_mut_slice(), self.touched.as_mut_slice());
+        let (tallies, touched) = (self.by_ordinal.as_mut_slice(), self.touched.as_mut_slice());
         self.len = people.fold(self.len, |len, person| {
             let tally = &mut tallies[person as usize];
             touched[len] = person;
@@ -69,7 +68,7 @@ impl Tallies {
     }
 
     pub(super) fn of(&self, person: Ordinal) -> Tally {
-        self.tallies[person as usize]
+        self.by_ordinal[person as usize]
     }
 
     pub(super) fn touched(&self) -> &[Ordinal] {
@@ -78,7 +77,7 @@ impl Tallies {
 
     fn clear(&mut self) {
         for person in &self.touched[..self.len] {
-            self.tallies[*person as usize] = Tally::default();
+            self.by_ordinal[*person as usize] = Tally::default();
         }
         self.len = 0;
     }

@@ -376,7 +376,7 @@ fn crowd(size: u8, reach: u8) -> Graph {
 }
 
 fn popular(graph: &Graph, viewer: u8) -> Vec<Subject> {
-    let communities = Communities::of(&graph).unwrap();
+    let communities = Communities::of(&graph).expect("it is read to the end");
     let beside = Beside { communities: Some(&communities), ..Beside::default() };
     let ranked = rank_beside(graph, viewer, &tuning(), beside, 10);
     of_tier(&ranked, Tier::Popular).iter().map(|one| one.subject.clone()).collect()

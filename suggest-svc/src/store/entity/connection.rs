@@ -1,4 +1,4 @@
-//! One direction of a connection; the other is a row of its own.
+//! A connection: `subject` is the lesser of the two, byte by byte.
 
 use sea_orm::entity::prelude::*;
 

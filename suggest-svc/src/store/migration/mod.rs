@@ -6,6 +6,7 @@ mod m0003_quotas;
 mod m0004_feed;
 mod m0005_feedback;
 mod m0006_marks;
+mod m0007_connections;
 
 use sea_orm_migration::prelude::*;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_feed::Migration),
             Box::new(m0005_feedback::Migration),
             Box::new(m0006_marks::Migration),
+            Box::new(m0007_connections::Migration),
         ]
     }
 }

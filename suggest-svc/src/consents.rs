@@ -1,9 +1,8 @@
 //! Asking consent-svc: strictly, every time, in as few calls as the contract allows; and following
 //! its feed.
 
-use std::collections::HashMap;
-
 use futures::try_join;
+use hashbrown::HashMap;
 use proto::consent::v1::{
     AcknowledgeErasureRequest, BatchCheckRequest, ChangeEvent, DecisionReason, EventKind, Outcome,
     WatchChangesRequest, WatchChangesResponse, consent_service_client::ConsentServiceClient,

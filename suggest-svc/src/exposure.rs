@@ -5,6 +5,7 @@
 //! hours. Another replica counts what it shows itself; a restart begins anew.
 
 use std::{
+    collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::{PoisonError, RwLock},
 };
@@ -34,6 +35,8 @@ struct Days {
     number: i64,
     today: Shown,
     yesterday: Option<Shown>,
+    /// Whoever may have been shown as often as anybody may be.
+    near: HashSet<u64>,
 }
 
 /// What was shown within one day.
@@ -46,7 +49,7 @@ impl Exposure {
     /// Nobody was shown yet.
     pub(crate) fn new(clock: Clock, max_per_day: u32) -> Self {
         let number = day(clock.now());
-        let days = Days { number, today: Shown::new(), yesterday: None };
+        let days = Days { number, today: Shown::new(), yesterday: None, near: HashSet::new() };
         Self { clock, max_per_day, hasher: RandomState::new(), days: RwLock::new(days) }
     }
 
@@ -62,38 +65,60 @@ impl Exposure {
             return;
         }
         let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
-        days.turn(day(self.clock.now()));
+        days.turn(day(self.clock.now()), self.max_per_day);
         if days.today.is_first_of(self.hasher.hash_one(viewer)) {
             for person in people {
-                days.today.people.count(self.hasher.hash_one(person));
+                let hash = self.hasher.hash_one(person.as_str());
+                let shown = u32::from(days.today.people.count(hash));
+                if shown + u32::from(days.before(hash)) >= self.max_per_day {
+                    days.near.insert(hash);
+                }
             }
         }
     }
 
-    /// Whether a person was shown as often as anybody may be.
-    pub(crate) fn is_capped(&self, person: &str) -> bool {
-        let (hash, now) = (self.hasher.hash_one(person), self.clock.now());
-        let days = self.days.read().unwrap_or_else(PoisonError::into_inner);
-        let yesterday = || days.yesterday.as_ref().map_or(0, |day| day.people.estimate(hash));
-        let [before, today] = match day(now) - days.number {
-            ..=0 => [yesterday(), days.today.people.estimate(hash)],
-            1 => [days.today.people.estimate(hash), 0],
-            2.. => [0, 0],
-        };
+    /// Whether people were shown as often as anybody may be, as of now. Nobody is counted meanwhile.
+    pub(crate) fn reading(&self) -> impl Fn(&str) -> bool + use<'_> {
+        let now = self.clock.now();
         // How many milliseconds of yesterday are within the last 24 hours.
         let within = u64::try_from(DAY - now.get().rem_euclid(DAY)).unwrap_or_default();
-        let count = u64::from(today) + u64::from(before) * within / DAY.unsigned_abs();
-        count >= u64::from(self.max_per_day)
+        let days = self.days.read().unwrap_or_else(PoisonError::into_inner);
+        move |person| {
+            // Hardly anybody is: nothing is counted for the others.
+            if days.near.is_empty() {
+                return false;
+            }
+            let hash = self.hasher.hash_one(person);
+            if !days.near.contains(&hash) {
+                return false;
+            }
+            let [before, today] = match day(now) - days.number {
+                ..=0 => [days.before(hash), days.today.people.estimate(hash)],
+                1 => [days.today.people.estimate(hash), 0],
+                2.. => [0, 0],
+            };
+            let count = u64::from(today) + u64::from(before) * within / DAY.unsigned_abs();
+            count >= u64::from(self.max_per_day)
+        }
     }
 }
 
 impl Days {
+    /// How often somebody was shown yesterday.
+    fn before(&self, hash: u64) -> u16 {
+        self.yesterday.as_ref().map_or(0, |day| day.people.estimate(hash))
+    }
+
     /// Begins a new day, if it is one.
-    fn turn(&mut self, number: i64) {
+    fn turn(&mut self, number: i64, max_per_day: u32) {
         if self.number < number {
             let before = std::mem::replace(&mut self.today, Shown::new());
             self.yesterday = (self.number + 1 == number).then_some(before);
             self.number = number;
+            // Whoever was not shown that often yesterday is not near it before they are shown again.
+            let mut near = std::mem::take(&mut self.near);
+            near.retain(|hash| u32::from(self.before(*hash)) >= max_per_day);
+            self.near = near;
         }
     }
 }
@@ -139,12 +164,12 @@ mod tests {
     fn who_was_shown_to_enough_viewers_is_capped_and_nobody_else() {
         let (exposure, _) = exposure(50);
         for n in 0..50 {
-            assert!(!exposure.is_capped(who("bob").as_str()), "{n}");
+            assert!(!exposure.reading()(who("bob").as_str()), "{n}");
             let others: Vec<_> = (0..20).map(|other| who(n * 100 + other)).collect();
             exposure.shown(&who(format!("viewer-{n}")), others.iter().chain([&who("bob")]));
         }
-        assert!(exposure.is_capped(who("bob").as_str()));
-        assert!((0..5_000).all(|n| !exposure.is_capped(who(n).as_str())));
+        assert!(exposure.reading()(who("bob").as_str()));
+        assert!((0..5_000).all(|n| !exposure.reading()(who(n).as_str())));
     }
 
     #[test]
@@ -153,10 +178,10 @@ mod tests {
         for _ in 0..100 {
             exposure.shown(&who("ann"), [&who("bob")]);
         }
-        assert!(!exposure.is_capped(who("bob").as_str()));
+        assert!(!exposure.reading()(who("bob").as_str()));
         clock.advance(Duration::from_hours(24));
         exposure.shown(&who("ann"), [&who("bob")]);
-        assert!(exposure.is_capped(who("bob").as_str()));
+        assert!(exposure.reading()(who("bob").as_str()));
     }
 
     #[test]
@@ -167,14 +192,14 @@ mod tests {
         }
         // At noon of the next day half of it counts; a minute later less.
         clock.advance(Duration::from_hours(36));
-        assert!(exposure.is_capped(who("bob").as_str()));
+        assert!(exposure.reading()(who("bob").as_str()));
         exposure.shown(&who("late"), [&who("eve")]);
-        assert!(exposure.is_capped(who("bob").as_str()));
+        assert!(exposure.reading()(who("bob").as_str()));
         clock.advance(Duration::from_mins(15));
-        assert!(!exposure.is_capped(who("bob").as_str()));
+        assert!(!exposure.reading()(who("bob").as_str()));
         clock.advance(Duration::from_hours(24));
         assert!(
-            !exposure.is_capped(who("bob").as_str()) && !exposure.is_capped(who("eve").as_str())
+            !exposure.reading()(who("bob").as_str()) && !exposure.reading()(who("eve").as_str())
         );
     }
 }

@@ -14,6 +14,17 @@ use crate::{
     service::Suggest,
 };
 
+/// How many prospects are asked about at first, for a list of so many: a third may decline. Few will,
+/// since who does not agree, as far as is heard, is no prospect.
+fn few(limit: usize) -> usize {
+    limit.saturating_mul(3).div_ceil(2)
+}
+
+/// How many in a round when those were not enough.
+fn many(limit: usize) -> usize {
+    limit.saturating_mul(2).saturating_add(10)
+}
+
 /// The most mutual connections of one suggestion who are named, and who are asked whether they
 /// agree: those who count most.
 const NAMED: usize = 3;
@@ -34,14 +45,16 @@ impl Suggest {
         viewer: &Subject,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
-        // Prospects for one round as a rule; for all of them, from the beginning, if that is too few.
-        for rounds in [1, self.max_rounds] {
-            let at_most = Listing::prospects_for(limit, rounds);
-            let (prospects, risky) = self.rank(viewer, at_most).await?;
+        let mut counted: Option<Vec<Subject>> = None;
+        // Few prospects in one round as a rule; more in more, from the beginning, if those are not
+        // enough.
+        for (a_round, rounds) in [(few(limit), 1), (many(limit), self.max_rounds)] {
+            let (prospects, risky) = self.rank(viewer, a_round.saturating_mul(rounds)).await?;
             if prospects.best.is_empty() {
                 break;
             }
-            let mut listing = Listing::new(&prospects, &self.tuning, limit);
+            counted.get_or_insert_with(|| prospects.alone.iter().take(limit).cloned().collect());
+            let mut listing = Listing::new(&prospects, &self.tuning, limit, a_round);
             let mut next = Next::Ask;
             while next == Next::Ask {
                 let people = listing.people();
@@ -55,10 +68,9 @@ impl Suggest {
                 let granted = |subject: &Subject| answers.is_granted(subject);
                 next = listing.settle(granted, |subject| !risky.is_granted(subject));
             }
-            if rounds == 1 {
-                self.exposure.shown(viewer, prospects.alone.iter().take(limit));
-            }
-            if next == Next::Finish || rounds == self.max_rounds {
+            if next == Next::Finish || a_round == many(limit) {
+                // At the end: what is counted here must not move this list.
+                self.exposure.shown(viewer, counted.iter().flatten());
                 let mut listed = listing.finish();
                 self.name(&prospects, &mut listed).await?;
                 return Ok(listed);
@@ -79,7 +91,8 @@ impl Suggest {
             let person = graph.ordinal(viewer)?;
             let dismissed = feedback.dismissed_by(viewer, now);
             let is_hidden = |person: Ordinal| dismissed(graph.subject(person));
-            let shown_too_often = |person: Ordinal| self.exposure.is_capped(graph.subject(person));
+            let is_capped = self.exposure.reading();
+            let shown_too_often = |person: Ordinal| is_capped(graph.subject(person));
             let (is_hidden, shown_too_often): (&dyn Fn(_) -> _, &dyn Fn(_) -> _) =
                 (&is_hidden, &shown_too_often);
             let beside = Beside { communities, is_hidden, shown_too_often };

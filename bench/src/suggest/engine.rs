@@ -12,7 +12,6 @@ use rand_chacha::ChaCha8Rng;
 use suggest_svc::{
     domain::{
         Subject,
-        listing::Listing,
         ranking::{self, Beside},
     },
     graph::{Graph, Ordinal},
@@ -28,8 +27,8 @@ use crate::{
 /// Rankings before anything is recorded, and after.
 const WARM_UP: usize = 2_000;
 const RANKINGS: usize = 50_000;
-/// The length of a list.
-const LIST: usize = 10;
+/// Prospects of a ranking: what the service asks for first for a list of ten.
+const FIRST: usize = 15;
 /// Connections put in while rankings are made.
 const CONNECTIONS: usize = 4_000_000;
 /// Of them, those that are put in at once, as the service does.
@@ -45,7 +44,6 @@ pub(super) fn kernel(graph: &Graph, seed: u64, report: &mut Report) -> Result<()
     let people = u32::try_from(graph.len())?;
     let tuning = suggest_svc::config::SuggestConfig::default().tuning()?;
     let mut scratch = ranking::Scratch::default();
-    let at_most = Listing::prospects_for(LIST, 1);
     let (mut times, mut found) = (Durations::default(), 0);
     for number in 0..WARM_UP + RANKINGS {
         let viewer = loop {
@@ -56,7 +54,7 @@ pub(super) fn kernel(graph: &Graph, seed: u64, report: &mut Report) -> Result<()
         };
         let begun = Instant::now();
         let prospects =
-            ranking::prospects(graph, viewer, &tuning, Beside::default(), &mut scratch, at_most);
+            ranking::prospects(graph, viewer, &tuning, Beside::default(), &mut scratch, FIRST);
         if number >= WARM_UP {
             times.record(begun.elapsed());
         }
@@ -81,7 +79,6 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
     let tuning = suggest_svc::config::SuggestConfig::default().tuning()?;
     let (graph, done) = (RwLock::new(graph), AtomicBool::new(false));
     let count = u32::try_from(people)?;
-    let at_most = Listing::prospects_for(LIST, 1);
     let (took, served) = thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 2);
@@ -91,7 +88,7 @@ pub(super) fn ingest(graph: Graph, seed: u64, report: &mut Report) -> Result<Gra
                 let begun = Instant::now();
                 let graph = graph.read();
                 let beside = Beside::default();
-                ranking::prospects(&graph, viewer, &tuning, beside, &mut scratch, at_most);
+                ranking::prospects(&graph, viewer, &tuning, beside, &mut scratch, FIRST);
                 drop(graph);
                 times.record(begun.elapsed());
             }

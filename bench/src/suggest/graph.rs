@@ -121,12 +121,13 @@ impl Engine {
     /// Whom somebody is suggested, as in the service: best first.
     pub(super) fn list(&mut self, viewer: &str, limit: usize) -> Vec<Listed> {
         let Some(viewer) = self.graph.ordinal(&viewer.into()) else { return Vec::new() };
-        let at_most = Listing::prospects_for(limit, 1);
+        // As many as the service asks for first.
+        let at_most = limit.saturating_mul(3).div_ceil(2);
         let communities = self.communities.as_ref();
         let beside = Beside { communities, ..Beside::default() };
         let prospects =
             prospects(&self.graph, viewer, &self.tuning, beside, &mut self.scratch, at_most);
-        let mut listing = Listing::new(&prospects, &self.tuning, limit);
+        let mut listing = Listing::new(&prospects, &self.tuning, limit, at_most);
         while listing.settle(|_| true, |_| true) == Next::Ask {}
         listing.finish()
     }

@@ -91,19 +91,8 @@ pub struct Listing<'l> {
 }
 
 impl<'l> Listing<'l> {
-    /// How many prospects to ask for, for a list of so many and so many rounds.
-    pub fn prospects_for(limit: usize, rounds: usize) -> usize {
-        Self::a_round(limit).saturating_mul(rounds)
-    }
-
-    /// Half of the candidates may decline before another round is needed.
-    fn a_round(limit: usize) -> usize {
-        limit.saturating_mul(2).saturating_add(10)
-    }
-
-    /// Begins a list of at most `limit`.
-    pub fn new(prospects: &'l Prospects, tuning: &'l Tuning, limit: usize) -> Self {
-        let a_round = Self::a_round(limit);
+    /// Begins a list of at most `limit`, with so many prospects a round.
+    pub fn new(prospects: &'l Prospects, tuning: &'l Tuning, limit: usize, a_round: usize) -> Self {
         Self { prospects, tuning, limit, a_round, asked: 0, listed: Vec::new() }
     }
 
@@ -142,8 +131,9 @@ impl<'l> Listing<'l> {
         // The best first, the same way on every replica.
         self.listed
             .sort_unstable_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
-        let next = self.round().first().map(|one| one.rank);
-        if is_settled(&self.listed, self.limit, next.or(self.prospects.beyond)) {
+        let next = self.round().first().map(|one| (one.rank, &one.subject));
+        let beyond = || self.prospects.beyond.as_ref().map(|(rank, subject)| (*rank, subject));
+        if is_settled(&self.listed, self.limit, next.or_else(beyond)) {
             Next::Finish
         } else if next.is_some() {
             Next::Ask
@@ -216,12 +206,13 @@ fn settle(
 }
 
 /// Whether nobody who was not asked about yet is expected among the first `limit`; `next` is the
-/// best rank that any of them has, as if everybody had agreed.
-fn is_settled(sorted: &[Listed], limit: usize, next: Option<Rank>) -> bool {
+/// best of them, as if everybody had agreed.
+fn is_settled(sorted: &[Listed], limit: usize, next: Option<(Rank, &Subject)>) -> bool {
     match (next, limit.checked_sub(1).map(|last| sorted.get(last))) {
         (None, _) | (_, None) => true,
-        // The one left could have the same rank and the lesser id.
-        (Some(next), Some(last)) => last.is_some_and(|last| last.rank.order(&next).is_lt()),
+        (Some((rank, subject)), Some(last)) => last.is_some_and(|last| {
+            last.rank.order(&rank).then_with(|| last.subject.cmp(subject)).is_lt()
+        }),
     }
 }
 

@@ -140,8 +140,8 @@ pub struct Prospects {
     pub people: Vec<Between>,
     /// Best first.
     pub best: Vec<Prospect>,
-    /// The rank of the first who is not among them.
-    pub beyond: Option<Rank>,
+    /// The first who is not among them, with their rank.
+    pub beyond: Option<(Rank, Subject)>,
     /// Who would be the best, best first, if nobody were a contact (who holds the viewer's number,
     /// too, is connected) and nobody had been shown too often. How often somebody was shown is counted by this: whom the viewer uploaded
     /// moves people up and down a list, and a count that followed would tell others about it.
@@ -223,7 +223,7 @@ pub fn prospects(
     }
     best.sort_by(|a, b| a.rank.order(&b.rank).then_with(|| a.subject.cmp(&b.subject)));
     // Those of the first tier who are left out come before all others.
-    let beyond = beyond.or_else(|| best.get(at_most).map(|one| one.rank));
+    let beyond = beyond.or_else(|| best.get(at_most).map(|one| (one.rank, one.subject.clone())));
     best.truncate(at_most);
     let names = if is_plain {
         best.iter().map(|one| one.subject.clone()).collect()
@@ -236,15 +236,15 @@ pub fn prospects(
     Prospects { viewer_degree: graph.degree(viewer), people, best, beyond, alone: names }
 }
 
-/// Keeps the best, in order; the rank of the first who is not among them.
-fn cut(graph: &Graph, candidates: &mut Vec<Candidate>, at_most: usize) -> Option<Rank> {
+/// Keeps the best, in order; the first who is not among them.
+fn cut(graph: &Graph, candidates: &mut Vec<Candidate>, at_most: usize) -> Option<(Rank, Subject)> {
     let order = |a: &Candidate, b: &Candidate| {
         let names = || graph.subject(a.person).cmp(graph.subject(b.person));
         a.rank.order(&b.rank).then_with(names)
     };
     let next = (candidates.len() > at_most).then(|| {
         let (_, next, _) = candidates.select_nth_unstable_by(at_most, order);
-        next.rank
+        (next.rank, graph.subject(next.person).into())
     });
     candidates.truncate(at_most);
     candidates.sort_unstable_by(order);

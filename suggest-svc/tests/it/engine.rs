@@ -123,7 +123,7 @@ impl Engine {
         let (graph, tuning) = (&self.graph, &self.tuning);
         let (beside, limit) = (Beside::default(), self.names.len());
         let prospects = ranking::prospects(graph, person, tuning, beside, &mut self.scratch, limit);
-        let mut listing = Listing::new(&prospects, tuning, limit);
+        let mut listing = Listing::new(&prospects, tuning, limit, limit);
         while listing.settle(granted, |_| true) == Next::Ask {}
         listing.finish()
     }

@@ -106,9 +106,10 @@ async fn erasures_that_the_feed_has_forgotten_are_made_up_for(mut world: World) 
     // Of them but how much they may upload.
     world.people(&["wim-who-leaves"]).await;
     world.user("wim-who-leaves").uploads(&["ann"]).await;
-    world.grants.deny(TRANSFER, "wim-who-leaves");
-    world.until_heard().await;
-    assert_eq!(world.stands_in("wim-who-leaves").await, ["contact_quota.subject"]);
+    world.grants.withdraw(TRANSFER, "wim-who-leaves");
+    world.until_gone("wim-who-leaves").await;
+    let stands = world.stands_in("wim-who-leaves").await;
+    assert_eq!(stands, ["change.body", "contact_quota.subject"]);
     world.stop(0).await;
     let erased = [PERSON, "yan-who-leaves", "xen-who-leaves", "wim-who-leaves"];
     for person in erased {

@@ -48,7 +48,7 @@ fn granted<'p>(people: &'p [&str]) -> impl Fn(&Subject) -> bool + 'p {
 /// The list when only these people have agreed.
 fn list(prospects: &Prospects, granted: impl Fn(&Subject) -> bool, limit: usize) -> Vec<Listed> {
     let tuning = tuning();
-    let mut listing = Listing::new(prospects, &tuning, limit);
+    let mut listing = Listing::new(prospects, &tuning, limit, 2 * limit + 10);
     while listing.settle(&granted, |_| true) == Next::Ask {}
     listing.finish()
 }
@@ -115,7 +115,7 @@ fn everybody_behind_a_round_is_asked_about_and_nobody_else() {
     ];
     let all = prospects(best, 8);
     let (tuning, limit) = (tuning(), 10);
-    let listing = Listing::new(&all, &tuning, limit);
+    let listing = Listing::new(&all, &tuning, limit, 2 * limit);
     let asked: Vec<_> = listing.people().into_iter().map(Subject::as_str).collect();
     assert_eq!(asked, ["v", "w", "x", "z0", "z1", "z2", "z3"]);
 }
@@ -161,14 +161,16 @@ fn a_list_is_settled_when_nobody_left_can_come_before_its_end() {
         let one = only(&prospect("v", None, &[0, 1, 2]), &["v", "z0", "z1"]).unwrap();
         Listed { rank: Rank { score, ..one.rank }, ..one }
     };
-    let next = |score| Some(Rank { tier: Tier::Known, score });
+    let [before, after] = [Subject::from("u"), Subject::from("w")];
+    let next = |score| Some((Rank { tier: Tier::Known, score }, &before));
     let list = [listed(3.0), listed(2.0)];
     assert!(is_settled(&list, 2, next(1.9)));
     // The one left could have the same score and the lesser id.
     assert!(!is_settled(&list, 2, next(2.0)));
     assert!(!is_settled(&list, 3, next(0.1)));
     assert!(is_settled(&list, 3, None));
-    assert!(is_settled(&list, 2, Some(Rank { tier: Tier::Popular, score: 9.0 })));
+    assert!(is_settled(&list, 2, Some((Rank { tier: Tier::Popular, score: 9.0 }, &before))));
+    assert!(is_settled(&list, 2, Some((Rank { tier: Tier::Known, score: 2.0 }, &after))));
 }
 
 #[test]
@@ -176,9 +178,9 @@ fn more_prospects_are_wanted_only_while_one_who_was_left_out_could_belong() {
     let tuning = tuning();
     let next = |beyond: f64, agreed: &[&str]| {
         let best = vec![prospect("a", None, &[0, 1]), prospect("b", None, &[0, 1])];
-        let beyond = Some(Rank { tier: Tier::Known, score: beyond });
+        let beyond = Some((Rank { tier: Tier::Known, score: beyond }, "z".into()));
         let all = Prospects { beyond, ..prospects(best, 8) };
-        Listing::new(&all, &tuning, 2).settle(granted(agreed), |_| true)
+        Listing::new(&all, &tuning, 2, 4).settle(granted(agreed), |_| true)
     };
     assert_eq!(next(-50.0, &["a", "b", "z0", "z1"]), Next::Finish);
     assert_eq!(next(-50.0, &["a", "z0", "z1"]), Next::Rank);

@@ -228,8 +228,9 @@ proptest! {
             let prefix =
                 prospects(&graph, person, &tuning, Beside::default(), &mut scratch, at_most);
             prop_assert_eq!(&prefix.best[..], &whole.best[..whole.best.len().min(at_most)]);
-            if let Some(Rank { tier: Tier::Known, score }) = prefix.beyond {
-                prop_assert!((score - whole.best[at_most].rank.score).abs() < f64::EPSILON);
+            if let Some((rank @ Rank { tier: Tier::Known, .. }, subject)) = prefix.beyond {
+                let next = &whole.best[at_most];
+                prop_assert_eq!((rank, subject), (next.rank, next.subject.clone()));
             }
         }
     }
@@ -348,7 +349,7 @@ fn who_is_left_out_of_the_wider_circle_is_beyond_too() {
     };
     let (some, all) = (ranked(5), ranked(6));
     assert_eq!((tiers(&some), tiers(&all)), ([3, 2], [3, 3]));
-    assert_eq!(some.beyond, Some(all.best[5].rank));
+    assert_eq!(some.beyond, Some((all.best[5].rank, all.best[5].subject.clone())));
     assert_eq!(all.beyond, None);
 }
 

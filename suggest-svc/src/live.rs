@@ -40,6 +40,9 @@ pub(crate) struct Live {
     /// Held by whoever moves the state on.
     following: tokio::sync::Mutex<()>,
     written: Notify,
+    /// How many writes of this process were done, and how many of them are here.
+    writes: AtomicU64,
+    followed: AtomicU64,
     scratches: Mutex<Vec<Scratch>>,
     /// Where connections are kept for the next start, if they are.
     snapshot: Option<PathBuf>,
@@ -70,6 +73,8 @@ impl Live {
             looks: Looks::default(),
             following: tokio::sync::Mutex::default(),
             written: Notify::new(),
+            writes: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
             scratches: Mutex::default(),
             snapshot,
         })
@@ -89,21 +94,28 @@ impl Live {
         read(&state.graph, state.position)
     }
 
-    /// As [`Live::read`], with what people said, what a ranking looks at beside the graph, and
-    /// working space.
-    pub(crate) async fn rank<T>(
+    /// As [`Live::at_hand`], with what people said, what a ranking looks at beside the graph, and
+    /// working space; and the position, unless somebody's consent has lapsed since. Whoever finds by
+    /// a [`Live::look`] that began later that the store is at that position has read all there is.
+    pub(crate) fn rank<T>(
         &self,
         read: impl FnOnce(&Graph, &Feedback, Option<&Communities>, &mut Scratch) -> T,
-    ) -> Result<T, StoreError> {
-        self.catch_up().await?;
+    ) -> (Option<Position>, T) {
         let spare = || self.scratches.lock();
         let mut scratch = spare().pop().unwrap_or_default();
         let state = self.state();
         let communities = state.communities.as_deref();
         let result = read(&state.graph, &state.feedback, communities, &mut scratch);
+        let has_lapsed = state.graph.lapses_by(self.clock.now().get());
+        let as_of = (!has_lapsed).then_some(state.position);
         drop(state);
         spare().push(scratch);
-        Ok(result)
+        (as_of, result)
+    }
+
+    /// The store's position at an instant after this was called.
+    pub(crate) async fn look(&self) -> Result<Position, StoreError> {
+        self.looks.after_now(|| self.store.head()).await
     }
 
     /// Finds out who is popular among whom, again and again, never more than a tenth of the time.
@@ -130,7 +142,13 @@ impl Live {
 
     /// Says that something was written: whoever waits in [`Live::follow`] need not wait longer.
     pub(crate) fn written(&self) {
+        self.writes.fetch_add(1, Ordering::SeqCst);
         self.written.notify_one();
+    }
+
+    /// Whether this process wrote something that is not here yet.
+    pub(crate) fn has_written(&self) -> bool {
+        self.writes.load(Ordering::SeqCst) > self.followed.load(Ordering::SeqCst)
     }
 
     /// Keeps up with the store, so that readers find little left to do. Does not end.
@@ -204,8 +222,15 @@ impl Live {
     }
 
     /// Moves the graph on until it is at the position that the store has now, and at this instant.
-    async fn catch_up(&self) -> Result<(), StoreError> {
-        let head = self.looks.after_now(|| self.store.head()).await?;
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        let writes = self.writes.load(Ordering::SeqCst);
+        self.move_on().await?;
+        self.followed.fetch_max(writes, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn move_on(&self) -> Result<(), StoreError> {
+        let head = self.look().await?;
         if self.is_current(head) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::{
         ranking::{self, Beside, Prospects},
     },
     error::Error,
-    graph::Ordinal,
+    graph::{Ordinal, Position},
     service::Suggest,
 };
 
@@ -30,6 +30,16 @@ fn many(limit: usize) -> usize {
 const NAMED: usize = 3;
 const ASKED: usize = 20;
 
+/// A list in the making.
+#[derive(Default)]
+struct List {
+    /// As of which change; nothing: somebody's consent has lapsed since.
+    as_of: Option<Position>,
+    listed: Vec<Listed>,
+    /// Who counts as shown.
+    counted: Vec<Subject>,
+}
+
 impl Suggest {
     /// The best `limit` suggestions for a person, best first.
     ///
@@ -45,11 +55,30 @@ impl Suggest {
         viewer: &Subject,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
+        if self.live.has_written() {
+            self.live.catch_up().await?;
+        }
+        // From what is at hand, while it is looked whether that is all there is: as a rule it is.
+        let (head, list) = futures::join!(self.live.look(), self.list(viewer, limit));
+        let (head, mut list) = (head?, list?);
+        if list.as_of != Some(head) {
+            self.live.catch_up().await?;
+            list = self.list(viewer, limit).await?;
+        }
+        // At the end: what is counted here must not move this list.
+        self.exposure.shown(viewer, &list.counted);
+        Ok(list.listed)
+    }
+
+    /// The same from what is at hand.
+    async fn list(&self, viewer: &Subject, limit: usize) -> Result<List, Error> {
+        let mut list = List::default();
         let mut counted: Option<Vec<Subject>> = None;
         // Few prospects in one round as a rule; more in more, from the beginning, if those are not
         // enough.
         for (a_round, rounds) in [(few(limit), 1), (many(limit), self.max_rounds)] {
-            let (prospects, risky) = self.rank(viewer, a_round.saturating_mul(rounds)).await?;
+            let (as_of, (prospects, risky)) = self.rank(viewer, a_round.saturating_mul(rounds));
+            list.as_of = as_of;
             if prospects.best.is_empty() {
                 break;
             }
@@ -63,31 +92,30 @@ impl Suggest {
                 let (answers, risky) =
                     futures::try_join!(self.agreed(viewer, people), self.agreed_to_spam(suspects))?;
                 if !answers.is_granted(viewer) {
-                    return Ok(Vec::new());
+                    return Ok(List { as_of, ..List::default() });
                 }
                 let granted = |subject: &Subject| answers.is_granted(subject);
                 next = listing.settle(granted, |subject| !risky.is_granted(subject));
             }
             if next == Next::Finish || a_round == many(limit) {
-                // At the end: what is counted here must not move this list.
-                self.exposure.shown(viewer, counted.iter().flatten());
-                let mut listed = listing.finish();
-                self.name(&prospects, &mut listed).await?;
-                return Ok(listed);
+                list.listed = listing.finish();
+                list.counted = counted.unwrap_or_default();
+                self.name(&prospects, &mut list.listed).await?;
+                return Ok(list);
             }
         }
-        Ok(Vec::new())
+        Ok(list)
     }
 
     /// Whom a person may know, nobody having been asked, and who of them is taken for a risk; nobody
     /// if nothing is known of the person.
-    async fn rank(
+    fn rank(
         &self,
         viewer: &Subject,
         at_most: usize,
-    ) -> Result<(Prospects, HashSet<Subject>), Error> {
+    ) -> (Option<Position>, (Prospects, HashSet<Subject>)) {
         let now = self.clock.now().get();
-        let ranked = self.live.rank(|graph, feedback, communities, scratch| {
+        let (as_of, ranked) = self.live.rank(|graph, feedback, communities, scratch| {
             let person = graph.ordinal(viewer)?;
             let dismissed = feedback.dismissed_by(viewer, now);
             let is_hidden = |person: Ordinal| dismissed(graph.subject(person));
@@ -102,7 +130,7 @@ impl Suggest {
             let risky = subjects.filter(|subject| feedback.is_risky(subject)).cloned().collect();
             Some((prospects, risky))
         });
-        Ok(ranked.await?.unwrap_or_default())
+        (as_of, ranked.unwrap_or_default())
     }
 
     /// Names mutual connections who agree to that.

@@ -121,7 +121,7 @@ impl Postgres {
                 "listen_addresses=127.0.0.1".to_owned(),
                 "unix_socket_directories=".to_owned(),
                 "max_connections=200".to_owned(),
-                // As far as it goes on a machine of 4 GB where it is measured.
+                // What is measured has tables of some hundred MB; tests have next to nothing, many at a time.
                 format!("shared_buffers={}MB", if self.durable { 512 } else { 64 }),
                 "logging_collector=off".to_owned(),
             ];

@@ -4,8 +4,9 @@
 use futures::try_join;
 use hashbrown::HashMap;
 use proto::consent::v1::{
-    AcknowledgeErasureRequest, BatchCheckRequest, ChangeEvent, DecisionReason, EventKind, Outcome,
-    WatchChangesRequest, WatchChangesResponse, consent_service_client::ConsentServiceClient,
+    AcknowledgeErasureRequest, BatchCheckRequest, BatchCheckResponse, ChangeEvent, DecisionReason,
+    EventKind, Outcome, WatchChangesRequest, WatchChangesResponse,
+    consent_service_client::ConsentServiceClient,
 };
 use service_kit::{
     client::{self, Upstream},
@@ -118,6 +119,20 @@ impl Answers {
     }
 }
 
+/// Those of some people who have agreed to one purpose, and nothing more about them.
+#[derive(Debug, Default)]
+pub(crate) struct Granted<'s> {
+    /// Sorted.
+    people: Vec<&'s Subject>,
+}
+
+impl Granted<'_> {
+    /// Whether somebody is one of them.
+    pub(crate) fn has(&self, subject: &Subject) -> bool {
+        self.people.binary_search(&subject).is_ok()
+    }
+}
+
 impl FromIterator<(Subject, Said)> for Answers {
     /// The later of two about one person stands.
     fn from_iter<I: IntoIterator<Item = (Subject, Said)>>(said: I) -> Self {
@@ -144,6 +159,28 @@ impl Consents {
             self.check_some(purpose, chunk, &mut answers).await?;
         }
         Ok(answers)
+    }
+
+    /// Who of these people has agreed, now? As [`Consents::check`], for less: nothing is stored of
+    /// the answers, so neither until when they hold nor as of which revision is asked.
+    pub(crate) async fn granted<'s>(
+        &self,
+        purpose: &str,
+        mut subjects: Vec<&'s Subject>,
+    ) -> Result<Granted<'s>, Error> {
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut granted = Granted::default();
+        for chunk in subjects.chunks(PEOPLE) {
+            let response = self.batch_check(purpose, chunk, false).await?;
+            if response.outcomes.len() != chunk.len() {
+                return Err(other_shape());
+            }
+            let answers = chunk.iter().zip(response.outcomes());
+            let yes = answers.filter(|(_, outcome)| *outcome == Outcome::Granted);
+            granted.people.extend(yes.map(|(subject, _)| *subject));
+        }
+        Ok(granted)
     }
 
     /// Until when these people agree to the uses.
@@ -221,15 +258,7 @@ impl Consents {
         subjects: &[&Subject],
         answers: &mut Answers,
     ) -> Result<(), Error> {
-        let mut client = ConsentServiceClient::new(self.upstream.clone())
-            .max_decoding_message_size(self.max_message_bytes);
-        let request = BatchCheckRequest {
-            purpose_id: purpose.to_owned(),
-            subject_ids: subjects.iter().map(ToString::to_string).collect(),
-            with_details: true,
-        };
-        let response = client.batch_check(request).await;
-        let response = response.map_err(|status| failed(&status))?.into_inner();
+        let response = self.batch_check(purpose, subjects, true).await?;
         let count = subjects.len();
         let parts = [
             response.outcomes.len(),
@@ -251,6 +280,23 @@ impl Consents {
             });
         answers.said.extend(subjects.iter().copied().cloned().zip(said));
         Ok(())
+    }
+
+    async fn batch_check(
+        &self,
+        purpose: &str,
+        subjects: &[&Subject],
+        with_details: bool,
+    ) -> Result<BatchCheckResponse, Error> {
+        let mut client = ConsentServiceClient::new(self.upstream.clone())
+            .max_decoding_message_size(self.max_message_bytes);
+        let request = BatchCheckRequest {
+            purpose_id: purpose.to_owned(),
+            subject_ids: subjects.iter().map(ToString::to_string).collect(),
+            with_details,
+        };
+        let response = client.batch_check(request).await;
+        Ok(response.map_err(|status| failed(&status))?.into_inner())
     }
 }
 

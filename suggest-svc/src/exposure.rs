@@ -77,17 +77,18 @@ impl Exposure {
         }
     }
 
-    /// Whether people were shown as often as anybody may be, as of now. Nobody is counted meanwhile.
-    pub(crate) fn reading(&self) -> impl Fn(&str) -> bool + use<'_> {
+    /// Whether people were shown as often as anybody may be, as of now; nothing: nobody was. Nobody
+    /// is counted meanwhile.
+    pub(crate) fn reading(&self) -> Option<impl Fn(&str) -> bool + use<'_>> {
         let now = self.clock.now();
         // How many milliseconds of yesterday are within the last 24 hours.
         let within = u64::try_from(DAY - now.get().rem_euclid(DAY)).unwrap_or_default();
         let days = self.days.read().unwrap_or_else(PoisonError::into_inner);
-        move |person| {
+        if days.near.is_empty() {
+            return None;
+        }
+        Some(move |person: &str| {
             // Hardly anybody is: nothing is counted for the others.
-            if days.near.is_empty() {
-                return false;
-            }
             let hash = self.hasher.hash_one(person);
             if !days.near.contains(&hash) {
                 return false;
@@ -99,7 +100,7 @@ impl Exposure {
             };
             let count = u64::from(today) + u64::from(before) * within / DAY.unsigned_abs();
             count >= u64::from(self.max_per_day)
-        }
+        })
     }
 }
 
@@ -160,16 +161,20 @@ mod tests {
         (Exposure::new(clock.clone(), max_per_day), clock)
     }
 
+    fn is_capped(exposure: &Exposure, person: &Subject) -> bool {
+        exposure.reading().is_some_and(|is_capped| is_capped(person.as_str()))
+    }
+
     #[test]
     fn who_was_shown_to_enough_viewers_is_capped_and_nobody_else() {
         let (exposure, _) = exposure(50);
         for n in 0..50 {
-            assert!(!exposure.reading()(who("bob").as_str()), "{n}");
+            assert!(!is_capped(&exposure, &who("bob")), "{n}");
             let others: Vec<_> = (0..20).map(|other| who(n * 100 + other)).collect();
             exposure.shown(&who(format!("viewer-{n}")), others.iter().chain([&who("bob")]));
         }
-        assert!(exposure.reading()(who("bob").as_str()));
-        assert!((0..5_000).all(|n| !exposure.reading()(who(n).as_str())));
+        assert!(is_capped(&exposure, &who("bob")));
+        assert!((0..5_000).all(|n| !is_capped(&exposure, &who(n))));
     }
 
     #[test]
@@ -178,10 +183,10 @@ mod tests {
         for _ in 0..100 {
             exposure.shown(&who("ann"), [&who("bob")]);
         }
-        assert!(!exposure.reading()(who("bob").as_str()));
+        assert!(!is_capped(&exposure, &who("bob")));
         clock.advance(Duration::from_hours(24));
         exposure.shown(&who("ann"), [&who("bob")]);
-        assert!(exposure.reading()(who("bob").as_str()));
+        assert!(is_capped(&exposure, &who("bob")));
     }
 
     #[test]
@@ -192,14 +197,12 @@ mod tests {
         }
         // At noon of the next day half of it counts; a minute later less.
         clock.advance(Duration::from_hours(36));
-        assert!(exposure.reading()(who("bob").as_str()));
+        assert!(is_capped(&exposure, &who("bob")));
         exposure.shown(&who("late"), [&who("eve")]);
-        assert!(exposure.reading()(who("bob").as_str()));
+        assert!(is_capped(&exposure, &who("bob")));
         clock.advance(Duration::from_mins(15));
-        assert!(!exposure.reading()(who("bob").as_str()));
+        assert!(!is_capped(&exposure, &who("bob")));
         clock.advance(Duration::from_hours(24));
-        assert!(
-            !exposure.reading()(who("bob").as_str()) && !exposure.reading()(who("eve").as_str())
-        );
+        assert!(!is_capped(&exposure, &who("bob")) && !is_capped(&exposure, &who("eve")));
     }
 }

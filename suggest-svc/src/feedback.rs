@@ -35,17 +35,22 @@ impl Feedback {
     }
 
     /// Whether the viewer does not want to see a candidate at `now`, in Unix milliseconds: to be
-    /// asked for many candidates.
+    /// asked for many candidates; nothing: the viewer dismissed nobody.
     pub(crate) fn dismissed_by(
         &self,
         viewer: &Subject,
         now: i64,
-    ) -> impl Fn(&str) -> bool + use<'_> {
-        let list = self.dismissed.get(viewer).map_or(&[][..], Vec::as_slice);
-        move |candidate| {
+    ) -> Option<impl Fn(&str) -> bool + use<'_>> {
+        let list = self.dismissed.get(viewer)?;
+        Some(move |candidate: &str| {
             let place = list.binary_search_by(|(subject, _)| subject.as_str().cmp(candidate));
             place.is_ok_and(|place| list[place].1 > now)
-        }
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_dismissed(&self, viewer: &Subject, candidate: &str, now: i64) -> bool {
+        self.dismissed_by(viewer, now).is_some_and(|is_dismissed| is_dismissed(candidate))
     }
 
     /// An account is a risk, or no longer.
@@ -111,7 +116,7 @@ mod tests {
         feedback.dismiss(&ann, &cec, 100);
         feedback.dismiss(&ann, &bob, 50);
         let is = |feedback: &Feedback, viewer, who: &Subject, now| {
-            feedback.dismissed_by(viewer, now)(who.as_str())
+            feedback.is_dismissed(viewer, who.as_str(), now)
         };
         assert!(is(&feedback, &ann, &bob, 49) && !is(&feedback, &ann, &bob, 50));
         assert!(is(&feedback, &ann, &cec, 99));

@@ -498,7 +498,7 @@ mod tests {
         };
         store.prune(UnixMillis::new(50), UnixMillis::new(0)).await.unwrap();
         assert!(live.read(blocked).await.unwrap());
-        assert!(live.state().feedback.dismissed_by(bob, 999)("ann"));
+        assert!(live.state().feedback.is_dismissed(bob, "ann", 999));
         assert_eq!(live.state().position.sequence, 100);
         // And follows again from there.
         let late =

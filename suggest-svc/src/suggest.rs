@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    consents::Answers,
+    consents::Granted,
     domain::{
         Subject,
         listing::{Listed, Listing, Next},
@@ -89,13 +89,14 @@ impl Suggest {
                 let people = listing.people();
                 let suspects = people.iter().copied().filter(|one| risky.contains(*one)).collect();
                 // Used against them only while they agree to that.
-                let (answers, risky) =
-                    futures::try_join!(self.agreed(viewer, people), self.agreed_to_spam(suspects))?;
-                if !answers.is_granted(viewer) {
+                let (agreed, risky) = futures::try_join!(
+                    self.agreed(viewer, people),
+                    self.consents.granted(&self.purposes.spam, suspects),
+                )?;
+                if !agreed.has(viewer) {
                     return Ok(List { as_of, ..List::default() });
                 }
-                let granted = |subject: &Subject| answers.is_granted(subject);
-                next = listing.settle(granted, |subject| !risky.is_granted(subject));
+                next = listing.settle(|one| agreed.has(one), |one| !risky.has(one));
             }
             if next == Next::Finish || a_round == many(limit) {
                 list.listed = listing.finish();
@@ -118,9 +119,12 @@ impl Suggest {
         let (as_of, ranked) = self.live.rank(|graph, feedback, communities, scratch| {
             let person = graph.ordinal(viewer)?;
             let dismissed = feedback.dismissed_by(viewer, now);
-            let is_hidden = |person: Ordinal| dismissed(graph.subject(person));
             let is_capped = self.exposure.reading();
-            let shown_too_often = |person: Ordinal| is_capped(graph.subject(person));
+            // Names are looked up only where they matter.
+            let is_hidden =
+                |person: Ordinal| dismissed.as_ref().is_some_and(|is| is(graph.subject(person)));
+            let shown_too_often =
+                |person: Ordinal| is_capped.as_ref().is_some_and(|is| is(graph.subject(person)));
             let (is_hidden, shown_too_often): (&dyn Fn(_) -> _, &dyn Fn(_) -> _) =
                 (&is_hidden, &shown_too_often);
             let beside = Beside { communities, is_hidden, shown_too_often };
@@ -145,17 +149,21 @@ impl Suggest {
             places.map(|place| &prospects.people[place].subject).collect::<Vec<_>>()
         };
         let people = told.iter().flat_map(|one| through(one)).collect();
-        let answers = self.consents.check(purpose, people).await?;
+        let agreed = self.consents.granted(purpose, people).await?;
         for one in &mut told {
-            let agreed = through(one).into_iter().filter(|subject| answers.is_granted(subject));
-            one.named = agreed.take(NAMED).cloned().collect();
+            let named = through(one).into_iter().filter(|subject| agreed.has(subject));
+            one.named = named.take(NAMED).cloned().collect();
         }
         Ok(())
     }
 
     /// Who of all these has agreed: one strict check.
-    async fn agreed(&self, viewer: &Subject, mut people: Vec<&Subject>) -> Result<Answers, Error> {
+    async fn agreed<'s>(
+        &self,
+        viewer: &'s Subject,
+        mut people: Vec<&'s Subject>,
+    ) -> Result<Granted<'s>, Error> {
         people.push(viewer);
-        self.consents.check(&self.purposes.friend_suggestions, people).await
+        self.consents.granted(&self.purposes.friend_suggestions, people).await
     }
 }

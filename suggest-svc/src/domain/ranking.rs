@@ -263,6 +263,7 @@ impl Ranking<'_> {
     /// Whether somebody may be suggested at all.
     fn is_open(&self, person: Ordinal) -> bool {
         person != self.viewer
+            && self.graph.is_live(person)
             && self.graph.may_be_suggested(person)
             && !self.graph.connected(self.viewer, person)
             && !self.graph.blocked(self.viewer, person)
@@ -298,7 +299,8 @@ impl Ranking<'_> {
             best.push(self.prospect(of, Vec::with_capacity(mutuals)));
         }
         for (place, (mutual, _)) in (0..).zip(&scratch.walked) {
-            scratch.chosen_among(neighbours(self.graph, *mutual), |number| {
+            // Who is chosen is live.
+            scratch.chosen_among(self.graph.neighbours_live_or_not(*mutual), |number| {
                 best[number].mutuals.push(place);
             });
         }

@@ -96,9 +96,12 @@ impl Iterator for Neighbours<'_> {
     fn fold<B, F: FnMut(B, Ordinal) -> B>(mut self, init: B, mut f: F) -> B {
         let mut folded = init;
         // As most rows are.
-        if self.next_contact().is_none() && self.only_live && !self.blocks {
-            let is_live = self.graph.transfer.reading();
+        if self.next_contact().is_none() && !self.blocks {
             let connected = self.connections.iter().map(|entry| person(*entry));
+            if !self.only_live {
+                return connected.fold(folded, f);
+            }
+            let is_live = self.graph.transfer.reading();
             return connected.filter(|other| is_live(*other)).fold(folded, f);
         }
         for next in self {

@@ -18,7 +18,6 @@ const SQUARE: [(&str, &str); 4] = [("ann", "bob"), ("ann", "cec"), ("dan", "bob"
 
 /// As in [`SQUARE`], each with the addresses of all the others.
 async fn square(world: &World) {
-    world.until_swept().await;
     let people = ["ann", "bob", "cec", "dan"];
     world.people(&people).await;
     world.connect(&SQUARE).await.unwrap();

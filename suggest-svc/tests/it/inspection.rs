@@ -72,14 +72,6 @@ impl World {
         !self.column(&query).await.is_empty()
     }
 
-    /// Waits until the sweep with which a service begins has ended.
-    pub(crate) async fn until_swept(&self) {
-        let query = "SELECT id || '' FROM feed_position WHERE sweep IS NULL AND swept_at > 0";
-        while self.column(query).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Waits until a person is not here any more.
     pub(crate) async fn until_gone(&self, person: &str) {
         while self.is_here(person).await {

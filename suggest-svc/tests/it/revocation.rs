@@ -16,9 +16,6 @@ const FRIENDS: [&str; 4] = ["bob", "cec", "eve", "fay"];
 
 /// ann and dan have four friends in common.
 async fn settle(world: &World) {
-    // Or else a denial of which the feed says nothing would be heard of, and the agreement after it a
-    // little late.
-    world.until_swept().await;
     world.people(&["ann", "dan"]).await;
     world.people(&FRIENDS).await;
     let pairs: Vec<_> = FRIENDS.iter().flat_map(|one| [("ann", *one), ("dan", *one)]).collect();

@@ -99,6 +99,7 @@ impl World {
         service.spam.max_reports_per_person = 3;
         configure(&mut service);
         SuggestService::migrate(&service).await.unwrap();
+        sweep_is_done(service.store.url.expose(), clock.now()).await;
         let server = ServerConfig::loopback();
         let config = Config { server, auth: keys.auth_config(), ..Config::new(service) };
         let process = Process::quiet(clock.clone());
@@ -151,9 +152,7 @@ impl World {
 
     /// A connection of its own to the service's store.
     pub(crate) async fn store(&self) -> DatabaseConnection {
-        let mut options = ConnectOptions::new(self.config.service.store.url.expose());
-        options.max_connections(1);
-        Database::connect(options).await.unwrap()
+        connect(self.config.service.store.url.expose()).await
     }
 
     /// What is exported of a person.
@@ -284,6 +283,22 @@ impl World {
         let mut answers = self.graph().remove_connections(request).await.unwrap().into_inner();
         answers.message().await.unwrap().unwrap();
     }
+}
+
+async fn connect(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1);
+    Database::connect(options).await.unwrap()
+}
+
+/// As in a store whose first sweep is over: else it would ask consent-svc in the middle of a test,
+/// and hear of denials of which the feed says nothing.
+async fn sweep_is_done(url: &str, now: UnixMillis) {
+    let db = connect(url).await;
+    let update = format!("UPDATE feed_position SET swept_at = {}", now.get());
+    let update = Statement::from_string(db.get_database_backend(), update);
+    assert_eq!(db.execute_raw(update).await.unwrap().rows_affected(), 1);
+    db.close().await.unwrap();
 }
 
 fn sqlite(directory: &TempDir) -> String {

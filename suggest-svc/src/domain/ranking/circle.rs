@@ -103,6 +103,7 @@ impl Ranking<'_> {
         for person in scratch.two_hop.touched() {
             if *person != self.viewer
                 && Scratch::is_stranger(scratch.places[*person as usize])
+                && self.graph.is_live(*person)
                 && self.may_be_between(*person)
                 && !self.graph.blocked(self.viewer, *person)
             {

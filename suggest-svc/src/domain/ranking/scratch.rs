@@ -1,6 +1,6 @@
 //! Working space, kept from one ranking to the next so that none allocates for the whole graph.
 
-use super::{Candidate, WALKED_AT_MOST};
+use super::{Candidate, WALKED_AT_MOST, weight};
 use crate::graph::Ordinal;
 
 /// Of one person: how many mutual connections, and the sum of their weights, in one word, so that
@@ -83,11 +83,42 @@ impl Tallies {
     }
 }
 
+/// `degree^-β` of degrees that were seen: a power takes longer than a look-up.
+#[derive(Debug, Default)]
+pub(super) struct WeightTable {
+    exponent: f64,
+    /// By degree, in fixed point, which is at least 1 for these; 0: not computed yet.
+    by_degree: Vec<u64>,
+}
+
+impl WeightTable {
+    /// Larger degrees are computed each time: there are few.
+    const DEGREES: usize = 4_096;
+
+    #[allow(clippy::float_cmp)] // the same setting, or another one
+    pub(super) fn of(&mut self, degree: usize, exponent: f64) -> u64 {
+        if self.by_degree.is_empty() || self.exponent != exponent {
+            self.exponent = exponent;
+            self.by_degree = vec![0; Self::DEGREES];
+        }
+        match self.by_degree.get_mut(degree) {
+            Some(known) => {
+                if *known == 0 {
+                    *known = weight(degree, exponent);
+                }
+                *known
+            }
+            None => weight(degree, exponent),
+        }
+    }
+}
+
 /// Working space of one thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) two_hop: Tallies,
     pub(super) three_hop: Tallies,
+    pub(super) weights: WeightTable,
     /// By ordinal: the place in `walked` from 1 on; 0: not adjacent to the viewer;
     /// [`UNWALKED`]: adjacent, but nobody's mutual connection.
     pub(super) places: Vec<u32>,

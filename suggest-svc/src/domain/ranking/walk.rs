@@ -2,9 +2,12 @@
 
 use super::{
     Candidate, Evidence, Rank, Ranking, SHORT_LIST, Scratch, Tier, WALKED_AT_MOST, neighbours,
-    scratch::Tally, weight,
+    scratch::Tally,
 };
 use crate::graph::{Contact, Ordinal};
+
+/// How many rows after the next one a row is asked for.
+const READ_AHEAD: usize = 1;
 
 impl Ranking<'_> {
     /// Tallies the two-hop neighbours: the kernel. The mutual connections who count most come
@@ -23,18 +26,24 @@ impl Ranking<'_> {
             same.sort_unstable_by(|(a, _), (b, _)| graph.subject(*a).cmp(graph.subject(*b)));
         }
         let mut left = self.tuning.work_budget;
-        let mut place = 0;
+        let (mut place, mut read) = (0, 0);
         while place < scratch.walked.len().min(WALKED_AT_MOST) {
             let mutual = scratch.walked[place].0;
             let Some(rest) = left.checked_sub(graph.degree(mutual)) else { break };
             left = rest;
-            let weight = weight(graph.degree(mutual), beta);
+            let weight = scratch.weights.of(graph.degree(mutual), beta);
             scratch.walked[place].1 = weight;
             place += 1;
+            // On its way from memory while the rows before it are tallied.
+            if let Some((later, _)) = scratch.walked.get(place + READ_AHEAD) {
+                read ^= graph.read_ahead(*later);
+            }
             // At most WALKED_AT_MOST.
             scratch.places[mutual as usize] = u32::try_from(place).unwrap_or(u32::MAX);
-            scratch.two_hop.add(neighbours(graph, mutual), Tally::one(weight));
+            // Whether somebody is live is asked of those who come into question (`may_be_listed`).
+            scratch.two_hop.add(graph.neighbours_live_or_not(mutual), Tally::one(weight));
         }
+        std::hint::black_box(read);
         scratch.walked.truncate(place);
         left
     }
@@ -109,6 +118,7 @@ impl Ranking<'_> {
         }
         person != self.viewer
             && !self.graph.blocked(self.viewer, person)
+            && self.graph.is_live(person)
             && self.graph.may_be_suggested(person)
             && !(self.beside.is_hidden)(person)
     }

@@ -7,6 +7,7 @@ use proto::{
         directory_service_client::DirectoryServiceClient,
     },
     consent::v1::{ExportSubjectRequest, consent_service_client::ConsentServiceClient},
+    errors::v1::Reason,
     gateway::v1::ExportAccountResponse,
     suggest::v1::{
         ExportSubjectDataRequest as SuggestRequest, graph_service_client::GraphServiceClient,
@@ -91,22 +92,28 @@ fn parts<T: Send + 'static>(
     })
 }
 
-/// A service's answer to the gateway itself. That it does not let the gateway in is not the
-/// caller's fault, and must not sound like it.
+/// The error of a service that was asked in the gateway's own name. That it does not let the
+/// gateway in is not the caller's fault, and must not sound like it.
 fn refused(service: &'static str, status: &Status) -> Status {
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => {
-            Error::NotLetIn { upstream: service, said: status.message().to_owned() }.into()
-        }
+        Code::Unauthenticated | Code::PermissionDenied => failed(service, status),
         _ => named(service, status),
     }
 }
 
 /// A service's error as the gateway's own, without the headers that it came with and with the
-/// service's name in its text.
-fn named(service: &str, status: &Status) -> Status {
+/// service's name in its text. Of a fault of its own only that is told: that it failed.
+fn named(service: &'static str, status: &Status) -> Status {
+    if proto::status::reason(status).is_none_or(|reason| reason == Reason::Internal) {
+        return failed(service, status);
+    }
     let text = status.message();
     let message =
         if text.contains(service) { text.to_owned() } else { format!("{service}: {text}") };
     Status::with_details(status.code(), message, status.details().to_vec().into())
+}
+
+fn failed(service: &'static str, status: &Status) -> Status {
+    let said = status.message().to_owned();
+    Error::Failed { upstream: service, code: status.code(), said }.into()
 }

@@ -1,6 +1,6 @@
 //! Everything that every service holds about an account, as one stream.
 
-use futures::{Stream, StreamExt as _, TryFutureExt as _, stream};
+use futures::{Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use proto::{
     audience::v1::{
         ExportSubjectDataRequest as AudienceRequest,
@@ -33,7 +33,7 @@ const LARGEST_PART: usize = 16 << 20;
 
 /// What each service holds about the account, one service after the other, each part as it comes
 /// and when the caller has room for it. A service that fails ends the stream with its error, which
-/// names it; so does one whose answer ends without saying that it is whole.
+/// names it; so does one whose answer ends before it says that it is whole.
 ///
 /// Whether the caller may have it was checked by the contract's rule (an end user: its own subject)
 /// before this is called, and is checked again by consent-svc, by the caller's own token. Only when
@@ -71,25 +71,15 @@ pub(crate) async fn export_account(
     Ok(consent.chain(audience.try_flatten_stream()).chain(suggest.try_flatten_stream()))
 }
 
-/// One service's records, under its name, to the end that it says is the end.
+/// One service's records, under its name.
 fn parts<T: Send + 'static>(
     service: &'static str,
     answers: Streaming<T>,
     records: fn(T) -> Vec<ExportRecord>,
 ) -> impl Stream<Item = Result<ExportAccountResponse, Status>> + Send {
-    stream::try_unfold(answers, move |mut answers| async move {
-        let failed = |status: Status| named(service, &status);
-        if let Some(part) = answers.message().await.map_err(failed)? {
-            let part =
-                ExportAccountResponse { service: service.to_owned(), records: records(part) };
-            return Ok(Some((part, answers)));
-        }
-        // tonic takes an answer without trailers for one that is whole.
-        match answers.trailers().await.map_err(failed)? {
-            Some(_) => Ok(None),
-            None => Err(Error::Incomplete { upstream: service }.into()),
-        }
-    })
+    let part =
+        move |part| ExportAccountResponse { service: service.to_owned(), records: records(part) };
+    answers.map_ok(part).map_err(move |status| named(service, &status))
 }
 
 /// The error of a service that was asked in the gateway's own name. That it does not let the

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use proto::{errors::v1::Reason, status};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// When a caller may try again after an upstream could not be reached. Long enough for a restart
 /// to be under way, short enough for an outage to end soon after it does.
@@ -42,6 +42,17 @@ pub(crate) enum Error {
         /// Which upstream.
         upstream: &'static str,
     },
+    /// The upstream answered with an error that is about the gateway or itself, not the caller: a
+    /// fault of its own, or that it does not accept the gateway's token or certificate.
+    #[error("{upstream} failed: {code}: {said}")]
+    Failed {
+        /// Which upstream.
+        upstream: &'static str,
+        /// The code that it answered with.
+        code: Code,
+        /// What it said, for the log.
+        said: String,
+    },
 }
 
 impl From<Error> for Status {
@@ -52,12 +63,14 @@ impl From<Error> for Status {
             Error::Cut { .. } | Error::NotGrpc { .. } | Error::Incomplete { .. } => {
                 tracing::warn!(%error);
             }
+            Error::Failed { .. } => tracing::error!(%error),
         }
         match error {
             Error::Unreachable { upstream }
             | Error::Cut { upstream, .. }
             | Error::NotGrpc { upstream, .. }
-            | Error::Incomplete { upstream } => status::retryable(
+            | Error::Incomplete { upstream }
+            | Error::Failed { upstream, .. } => status::retryable(
                 Reason::DependencyUnavailable,
                 format!("{upstream} is not available"),
                 RETRY_AFTER,

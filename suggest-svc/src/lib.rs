@@ -169,9 +169,11 @@ fn observe(ctx: &Context, suggest: &Suggest) {
 }
 
 async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {
+    // What is kept for less than a minute is not kept for one.
+    let pause = keep.get().clamp(Duration::from_secs(1), PRUNE_INTERVAL);
     let mut cleared: Option<UnixMillis> = None;
     loop {
-        suggest.clock.sleep(PRUNE_INTERVAL).await;
+        suggest.clock.sleep(pause).await;
         let now = suggest.clock.now();
         let (changes, requests) = (now.minus(keep.get()), now.minus(keep_requests.get()));
         if let Err(error) = suggest.store.prune(changes, requests).await {

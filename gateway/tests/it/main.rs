@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod account_rights;
 mod cancellation;
 mod deadlines;
 mod flow_control;
 mod health;
 mod outages;
+mod partial_failure;
 mod passing_through;
 mod register_account;
 mod services;

@@ -19,8 +19,10 @@ use proto::{
         directory_service_server::{DirectoryService, DirectoryServiceServer},
     },
     consent::v1::{
-        CheckRequest, CheckResponse, PutSubjectRequest, PutSubjectResponse, Subject,
-        WatchChangesRequest, WatchChangesResponse,
+        CheckRequest, CheckResponse, EraseSubjectRequest, EraseSubjectResponse, Erasure,
+        ErasureFollower, ExportSubjectRequest, ExportSubjectResponse, GetErasureRequest,
+        GetErasureResponse, PutSubjectRequest, PutSubjectResponse, Subject, WatchChangesRequest,
+        WatchChangesResponse,
         consent_service_server::{ConsentService, ConsentServiceServer},
     },
     errors::v1::Reason,
@@ -30,7 +32,9 @@ use proto::{
         contact_service_server::{ContactService, ContactServiceServer},
         graph_service_server::{GraphService, GraphServiceServer},
     },
-    types::v1::{Identifier, Rejection, RejectionReason, StorageStatus, identifier::Value},
+    types::v1::{
+        ExportRecord, Identifier, Rejection, RejectionReason, StorageStatus, identifier::Value,
+    },
 };
 use tokio::sync::{Semaphore, mpsc};
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, service::Routes};
@@ -45,8 +49,8 @@ pub(crate) enum Event {
     Dropped,
 }
 
-/// What audience-svc and suggest-svc keep of registrations, each under its own name.
-#[derive(Debug, Default)]
+/// What the services keep of accounts: of registrations, each under its own name.
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Directory {
     /// Identifiers by service and subject.
     pub stored: HashMap<(&'static str, String), Vec<Identifier>>,
@@ -56,6 +60,8 @@ pub(crate) struct Directory {
     pub granted: HashSet<String>,
     /// What `PutSubject` was sent, by request id.
     pub subjects: HashMap<String, PutSubjectRequest>,
+    /// Who was erased, and by which requests: each once.
+    pub erased: HashMap<String, Vec<String>>,
 }
 
 /// Every service of the contract that the tests call.
@@ -146,6 +152,29 @@ impl Stub {
     }
 }
 
+/// The parts of an export, each with one record, which counts them.
+fn exported(of: &str, parts: usize) -> Vec<Vec<ExportRecord>> {
+    let record = |part: usize| ExportRecord { category: format!("{of}.{part}"), ..<_>::default() };
+    (0..parts).map(|part| vec![record(part)]).collect()
+}
+
+/// An answer in parts, one by one.
+fn in_parts<T: Send + 'static>(
+    parts: Vec<Vec<ExportRecord>>,
+    part: fn(Vec<ExportRecord>) -> T,
+) -> Response<Answers<T>> {
+    Response::new(stream::iter(parts).map(move |records| Ok(part(records))).boxed())
+}
+
+fn erasure(subject_id: &str) -> Erasure {
+    let follower = |name: &str| ErasureFollower { follower: name.to_owned(), ..<_>::default() };
+    Erasure {
+        subject_id: subject_id.to_owned(),
+        followers: ["audience-svc", "suggest-svc"].map(follower).to_vec(),
+        ..Default::default()
+    }
+}
+
 /// The error with which `fails` is answered: details of two kinds, and metadata.
 pub(crate) fn rich_error() -> Status {
     let mut details = ErrorDetails::new();
@@ -186,6 +215,48 @@ impl ConsentService for Stub {
         let subject = Subject { subject_id: put.subject_id.clone(), ..Default::default() };
         self.directory.lock().unwrap().subjects.insert(put.request_id.clone(), put);
         Ok(Response::new(PutSubjectResponse { subject: Some(subject) }))
+    }
+
+    /// Erases whom it has; the same request twice once.
+    async fn erase_subject(
+        &self,
+        request: Request<EraseSubjectRequest>,
+    ) -> Result<Response<EraseSubjectResponse>, Status> {
+        self.notice(Event::Called(request.metadata().clone()));
+        let EraseSubjectRequest { request_id, subject_id } = request.into_inner();
+        let mut directory = self.directory.lock().unwrap();
+        if !directory.subjects.values().any(|put| put.subject_id == subject_id) {
+            return Err(rich_error());
+        }
+        let erasure = Some(erasure(&subject_id));
+        let by = directory.erased.entry(subject_id).or_default();
+        if !by.contains(&request_id) {
+            by.push(request_id);
+        }
+        Ok(Response::new(EraseSubjectResponse { erasure }))
+    }
+
+    async fn get_erasure(
+        &self,
+        request: Request<GetErasureRequest>,
+    ) -> Result<Response<GetErasureResponse>, Status> {
+        self.notice(Event::Called(request.metadata().clone()));
+        let subject_id = &request.get_ref().subject_id;
+        let is_erased = self.directory.lock().unwrap().erased.contains_key(subject_id);
+        let erasure = is_erased.then(|| erasure(subject_id)).ok_or_else(rich_error)?;
+        Ok(Response::new(GetErasureResponse { erasure: Some(erasure) }))
+    }
+
+    /// Three parts; of `fails`, an error.
+    async fn export_subject(
+        &self,
+        request: Request<ExportSubjectRequest>,
+    ) -> Result<Response<Answers<ExportSubjectResponse>>, Status> {
+        self.notice(Event::Called(request.metadata().clone()));
+        if request.get_ref().subject_id == "fails" {
+            return Err(rich_error());
+        }
+        Ok(in_parts(exported("consent", 3), |records| ExportSubjectResponse { records }))
     }
 
     /// By cursor: `three` messages and then an error; `endless` messages of 64 KiB; else one
@@ -307,6 +378,31 @@ impl DirectoryService for Stub {
         });
         Ok(Response::new(answers.boxed()))
     }
+
+    /// Two parts; of `endless`, parts of 64 KiB without end; of `forbidden`, nothing for anybody.
+    async fn export_subject_data(
+        &self,
+        request: Request<audience::ExportSubjectDataRequest>,
+    ) -> Result<Response<Answers<audience::ExportSubjectDataResponse>>, Status> {
+        self.notice(Event::Called(request.metadata().clone()));
+        match request.get_ref().subject_id.as_str() {
+            "forbidden" => Err(status::status(Reason::TokenInvalid, "signed by nobody")),
+            "endless" => {
+                let made = self.made.clone();
+                let part = move || {
+                    made.fetch_add(1, SeqCst);
+                    let category = "x".repeat(64 << 10);
+                    let records = vec![ExportRecord { category, ..Default::default() }];
+                    Ok(audience::ExportSubjectDataResponse { records })
+                };
+                Ok(Response::new(stream::repeat_with(part).boxed()))
+            }
+            _ => {
+                let part = |records| audience::ExportSubjectDataResponse { records };
+                Ok(in_parts(exported("audience", 2), part))
+            }
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -327,5 +423,16 @@ impl GraphService for Stub {
             Ok(suggest::PutIdentifiersResponse { request_id, results: vec![result] })
         });
         Ok(Response::new(answers.boxed()))
+    }
+
+    /// One part; of `quiet`, none.
+    async fn export_subject_data(
+        &self,
+        request: Request<suggest::ExportSubjectDataRequest>,
+    ) -> Result<Response<Answers<suggest::ExportSubjectDataResponse>>, Status> {
+        self.notice(Event::Called(request.metadata().clone()));
+        let parts = usize::from(request.get_ref().subject_id != "quiet");
+        let part = |records| suggest::ExportSubjectDataResponse { records };
+        Ok(in_parts(exported("suggest", parts), part))
     }
 }

@@ -1,6 +1,7 @@
 //! Assent from outside: real processes, called over the network.
 #![allow(clippy::unwrap_used)]
 
+mod account;
 mod bad_input;
 mod canary;
 mod cluster;

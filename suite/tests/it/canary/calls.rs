@@ -14,7 +14,7 @@ use service_kit::{
     auth::{Caller, Issuer},
     clock::Clock,
 };
-use tonic::{Code, Request, Status, client::Grpc, metadata::MetadataMap, transport::Channel};
+use tonic::{Request, Status, client::Grpc, metadata::MetadataMap, transport::Channel};
 
 use crate::{
     raw::Bytes,
@@ -34,8 +34,6 @@ pub(crate) struct Client {
     requests: Cell<u32>,
     /// The paths of methods that did what they were asked.
     pub(crate) answered: RefCell<BTreeSet<String>>,
-    /// The paths of methods that are not built.
-    pub(crate) unbuilt: RefCell<BTreeSet<String>>,
     /// Every message, status and header that came back.
     pub(crate) heard: RefCell<Vec<u8>>,
 }
@@ -48,7 +46,6 @@ impl Client {
             metadata,
             requests: Cell::default(),
             answered: RefCell::default(),
-            unbuilt: RefCell::default(),
             heard: RefCell::default(),
         }
     }
@@ -70,7 +67,7 @@ impl Client {
     }
 
     /// Calls a method with some messages: its answers. Where the messages have a `request_id`, they
-    /// get one. A method that is not built answers nothing.
+    /// get one.
     pub(crate) async fn stream(
         &self,
         name: &str,
@@ -97,10 +94,6 @@ impl Client {
                     serde_json::to_value(answer).unwrap()
                 };
                 answers.into_iter().map(read).collect()
-            }
-            Err(status) if status.code() == Code::Unimplemented => {
-                self.unbuilt.borrow_mut().insert(method.path.clone());
-                Vec::new()
             }
             Err(status) => panic!("{name}: {status:?}"),
         }

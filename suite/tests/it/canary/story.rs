@@ -1,6 +1,6 @@
 //! Every method does what it is asked, with canaries wherever an identifier is accepted.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use prost_reflect::{DynamicMessage, prost::Message};
 use prost_types::Timestamp;
@@ -13,6 +13,23 @@ use super::{
     needles::{Canary, INVALID, KNOWN, REGION, STRANGERS, base64},
     rows::{descriptions, ways},
 };
+
+/// Publishes the examples of policies; the first is asked in Germany.
+pub(crate) async fn publish_examples(client: &Client, admin: &Caller) -> Vec<Value> {
+    let mut published = Vec::new();
+    for (policy_id, spec) in consent_svc::example_policies() {
+        let spec_type = pool().get_message_by_name("assent.consent.v1.PolicySpec").unwrap();
+        let spec = DynamicMessage::decode(spec_type, spec.encode_to_vec().as_slice()).unwrap();
+        let mut spec = serde_json::to_value(spec).unwrap();
+        spec["effectiveAt"] = Timestamp::from(SystemTime::now()).to_string().into();
+        let create = json!({"policy_id": policy_id, "spec": spec});
+        let draft = client.ask("PolicyService/CreatePolicy", admin, create).await;
+        let policy = json!({"policy": draft["policy"]["ref"]});
+        let answer = client.ask("PolicyService/PublishPolicy", admin, policy).await;
+        published.push(answer["policy"].clone());
+    }
+    published
+}
 
 const ACCOUNT: &str = "2020-01-01T00:00:00Z";
 
@@ -58,20 +75,9 @@ impl<'a> Story<'a> {
         self.client.ask(method, caller, request).await
     }
 
-    /// Publishes the example that covers everybody here, and retires the other.
+    /// Publishes the examples, and retires the one that covers nobody here.
     async fn policies(&self) -> Value {
-        let mut published = Vec::new();
-        for (policy_id, spec) in consent_svc::example_policies() {
-            let spec_type = pool().get_message_by_name("assent.consent.v1.PolicySpec").unwrap();
-            let spec = DynamicMessage::decode(spec_type, spec.encode_to_vec().as_slice()).unwrap();
-            let mut spec = serde_json::to_value(spec).unwrap();
-            spec["effectiveAt"] = Timestamp::from(SystemTime::now()).to_string().into();
-            let create = json!({"policy_id": policy_id, "spec": spec});
-            let draft = self.ask("PolicyService/CreatePolicy", &self.admin, create).await;
-            let policy = json!({"policy": draft["policy"]["ref"]});
-            let answer = self.ask("PolicyService/PublishPolicy", &self.admin, policy).await;
-            published.push(answer["policy"].clone());
-        }
+        let mut published = publish_examples(self.client, &self.admin).await;
         let retire = json!({"policy": published[1]["ref"]});
         self.ask("PolicyService/RetirePolicy", &self.admin, retire.clone()).await;
         self.ask("PolicyService/GetPolicy", &self.ann, retire).await;
@@ -288,8 +294,16 @@ impl<'a> Story<'a> {
         let dora = json!({"subject_id": "dora"});
         self.ask("ConsentService/EraseSubject", &self.app, dora.clone()).await;
         self.ask("ConsentService/GetErasure", &self.app, dora).await;
+        for user in [&self.ann, &self.bob] {
+            let export = json!({"subject_id": user.subject.as_deref().unwrap()});
+            let parts =
+                self.client.stream("AccountService/ExportAccount", user, vec![export]).await;
+            let services: BTreeSet<_> =
+                parts.iter().map(|part| part["service"].as_str().unwrap()).collect();
+            assert!(services.into_iter().eq(["audience-svc", "consent-svc", "suggest-svc"]));
+        }
         let cleo = json!({"subject_id": "cleo"});
-        for method in ["ExportAccount", "EraseAccount", "GetErasure"] {
+        for method in ["EraseAccount", "GetErasure"] {
             self.ask(&format!("AccountService/{method}"), &self.app, cleo.clone()).await;
         }
     }

@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Span;
 
+use crate::quota::QuotaConfig;
+
 /// The gateway's own keys.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatewayConfig {
     /// The services behind the gateway. Each needs at least one endpoint.
     pub upstreams: Upstreams,
+    /// How often callers may call.
+    pub quota: QuotaConfig,
 }
 
 /// The services behind the gateway, by the name in their package (`assent.<name>.v1`).

@@ -10,6 +10,7 @@ mod edge;
 mod error;
 mod grpc;
 mod headers;
+mod quota;
 mod register_account;
 mod relay;
 mod routes;
@@ -23,9 +24,11 @@ use service_kit::{
 };
 
 pub use config::{GatewayConfig, UpstreamConfig, Upstreams};
+pub use quota::{QuotaConfig, Rate, RoleQuota};
 
 use edge::Edge;
 use grpc::AccountApi;
+use quota::{Metered, Quotas};
 use routes::{Routes, Services};
 
 /// The body of a request on its way in, of an answer on its way out.
@@ -49,7 +52,13 @@ impl Service for Gateway {
         let routes = Routes::of_contract(&services)?;
         let account = AccountServiceServer::new(AccountApi::new(services))
             .max_decoding_message_size(ctx.max_message_bytes);
-        let edge = Router::new().fallback_service(Edge::new(routes, account));
+        let edge = Edge::new(routes, account);
+        let edge = match Quotas::open(ctx, &config.quota)? {
+            Some(quotas) => {
+                Router::new().fallback_service(Metered { inner: edge, quotas: quotas.into() })
+            }
+            None => Router::new().fallback_service(edge),
+        };
         Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Span;
 
+use crate::quota::QuotaConfig;
+
 /// The gateway's own keys. Beside them it needs `auth.service_key`, or certificates of its own for
 /// audience-svc and suggest-svc, which it asks in its own name what they hold about a person.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -12,6 +14,8 @@ use service_kit::config::Span;
 pub struct GatewayConfig {
     /// The services behind the gateway. Each needs at least one endpoint.
     pub upstreams: Upstreams,
+    /// How often callers may call.
+    pub quota: QuotaConfig,
 }
 
 /// The services behind the gateway, by the name in their package (`assent.<name>.v1`).

@@ -13,6 +13,7 @@ mod error;
 mod export_account;
 mod grpc;
 mod headers;
+mod quota;
 mod register_account;
 mod relay;
 mod routes;
@@ -26,9 +27,11 @@ use service_kit::{
 };
 
 pub use config::{GatewayConfig, UpstreamConfig, Upstreams};
+pub use quota::{QuotaConfig, Rate, RoleQuota};
 
 use edge::Edge;
 use grpc::AccountApi;
+use quota::{Metered, Quotas};
 use routes::{Routes, Services};
 
 /// The body of a request on its way in, of an answer on its way out.
@@ -59,7 +62,13 @@ impl Service for Gateway {
         let account =
             AccountServiceServer::new(AccountApi::new(services, ctx.service_token.clone()))
                 .max_decoding_message_size(ctx.max_message_bytes);
-        let edge = Router::new().fallback_service(Edge::new(routes, account));
+        let edge = Edge::new(routes, account);
+        let edge = match Quotas::open(ctx, &config.quota)? {
+            Some(quotas) => {
+                Router::new().fallback_service(Metered { inner: edge, quotas: quotas.into() })
+            }
+            None => Router::new().fallback_service(edge),
+        };
         Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))
     }
 

@@ -96,8 +96,14 @@ impl Embedded {
             audience: upstream(&audience),
             suggest: upstream(&suggest),
         };
-        let edge =
-            start::<Gateway>(&process, &data, &issuer, edge, GatewayConfig { upstreams }).await?;
+        let edge = start::<Gateway>(
+            &process,
+            &data,
+            &issuer,
+            edge,
+            GatewayConfig { upstreams, ..GatewayConfig::default() },
+        )
+        .await?;
         let running = vec![
             (Gateway::NAME, edge),
             (AudienceService::NAME, audience),

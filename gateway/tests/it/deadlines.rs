@@ -42,10 +42,22 @@ async fn what_is_left_of_the_callers_deadline_is_passed_on() {
     let mut world = World::start().await;
     let mut client = ConsentServiceClient::new(world.channel.clone());
     let mut request = world.by(&app(), check("anna"));
-    request.set_timeout(Duration::from_secs(50));
+    request.set_timeout(Duration::from_millis(2_900));
     client.check(request).await.unwrap();
     let left = told(&mut world).await;
-    assert!(left < Duration::from_secs(50) && left > Duration::from_secs(20), "{left:?}");
+    assert!(left < Duration::from_millis(2_900) && left > Duration::from_secs(1), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_caller_gets_three_times_the_contracts_deadline_at_most() {
+    let mut world = World::start().await;
+    let mut client = ConsentServiceClient::new(world.channel.clone());
+    let mut request = world.by(&app(), check("anna"));
+    request.set_timeout(Duration::from_mins(50));
+    client.check(request).await.unwrap();
+    let default = proto::contract::method("/assent.consent.v1.ConsentService/Check").unwrap();
+    let left = told(&mut world).await;
+    assert!(left <= default.default_deadline * 3 && left > default.default_deadline, "{left:?}");
 }
 
 #[tokio::test]

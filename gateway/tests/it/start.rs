@@ -12,14 +12,20 @@ use crate::world::upstream;
 
 /// The error with which the gateway stops when `change` is made to a good configuration.
 async fn refused(change: impl FnOnce(&mut Upstreams)) -> String {
+    refused_config(|config| change(&mut config.upstreams)).await
+}
+
+/// As `refused`, for all of it.
+pub(crate) async fn refused_config(change: impl FnOnce(&mut GatewayConfig)) -> String {
     let good = upstream(&["http://127.0.0.1:1".to_owned()]);
-    let mut upstreams = Upstreams { consent: good.clone(), audience: good.clone(), suggest: good };
-    change(&mut upstreams);
+    let upstreams = Upstreams { consent: good.clone(), audience: good.clone(), suggest: good };
+    let mut service = GatewayConfig { upstreams, ..GatewayConfig::default() };
+    change(&mut service);
     let keys = TestKeys::new();
     let config = Config {
         server: ServerConfig::loopback(),
         auth: keys.auth_config(),
-        ..Config::new(GatewayConfig { upstreams })
+        ..Config::new(service)
     };
     let gateway = Process::quiet(Clock::system()).serve::<Gateway>(config).await.unwrap();
     gateway.stopped().await.unwrap_err().to_string()

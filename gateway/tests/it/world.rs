@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use gateway::{Gateway, GatewayConfig, UpstreamConfig, Upstreams};
+use gateway::{Gateway, GatewayConfig, Rate, UpstreamConfig, Upstreams};
 use proto::{errors::v1::Reason, options::v1::Role, status};
 use service_kit::{
     auth::Caller,
@@ -97,6 +97,14 @@ impl World {
 
     /// With the configuration changed by `change` before the gateway starts.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config<GatewayConfig>)) -> Self {
+        Self::start_on(Clock::system(), change).await
+    }
+
+    /// On this clock too; tokens are valid by the system's.
+    pub(crate) async fn start_on(
+        clock: Clock,
+        change: impl FnOnce(&mut Config<GatewayConfig>),
+    ) -> Self {
         let (stub, events) = Stub::new();
         let consent = Behind::start(&stub).await;
         let audience = Behind::start(&stub).await;
@@ -114,10 +122,13 @@ impl World {
                     audience: upstream(&[audience.uri()]),
                     suggest: upstream(&[suggest.uri()]),
                 },
+                ..GatewayConfig::default()
             })
         };
+        // Tests call more than a person does.
+        config.service.quota.user.check = Rate { rate: 1e6, burst: 1_000_000 };
         change(&mut config);
-        let process = Process::quiet(Clock::system());
+        let process = Process::quiet(clock);
         let gateway = process.serve::<Gateway>(config).await.unwrap();
         gateway.ready().await;
         let endpoint = Endpoint::from_shared(format!("http://{}", gateway.address())).unwrap();

@@ -11,6 +11,7 @@ mod config;
 mod issuer;
 mod keys;
 mod peer;
+mod principal;
 mod source;
 mod verify;
 
@@ -23,6 +24,7 @@ use tonic::Status;
 pub use config::AuthConfig;
 pub use issuer::{Issuer, ServiceToken};
 pub use peer::Peer;
+pub use principal::Principal;
 pub use verify::Authenticator;
 
 /// What the `aud` claim of every token must contain.
@@ -39,9 +41,10 @@ pub const DEVELOPMENT_PREFIX: &str = "dev-";
 pub struct Caller {
     /// The part the caller plays.
     pub role: Role,
-    /// Which caller it is, for logs and quotas: the token's `sub`, else its `business`, else the
-    /// role's name.
+    /// Which caller it is, for logs: the token's `sub`, else its `business`, else the role's name.
     pub name: Arc<str>,
+    /// Whom the caller stands for, for counting its calls.
+    pub principal: Principal,
     /// USER only: the data subject that the caller stands for.
     pub subject: Option<Arc<str>>,
     /// BUSINESS only: the business that the caller stands for.
@@ -61,12 +64,15 @@ impl Caller {
     pub fn business(business: &str, owner: &str) -> Self {
         let business: Arc<str> = business.into();
         let named = Self::named(Role::Business, business.clone());
-        Self { business: Some(business), owner: Some(owner.into()), ..named }
+        let principal = Principal::new(Role::Business, owner);
+        Self { business: Some(business), owner: Some(owner.into()), principal, ..named }
     }
 
     /// A caller of any other role, by its name.
     pub fn named(role: Role, name: impl Into<Arc<str>>) -> Self {
-        Self { role, name: name.into(), subject: None, business: None, owner: None }
+        let name = name.into();
+        let principal = Principal::new(role, &name);
+        Self { role, name, principal, subject: None, business: None, owner: None }
     }
 }
 

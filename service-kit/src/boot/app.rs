@@ -19,6 +19,8 @@ pub struct App {
     pub(super) names: Vec<String>,
     pub(super) descriptors: &'static [u8],
     pub(super) serves: Box<dyn Fn(&Method) -> bool + Send>,
+    /// Whether the callers are outside ones, whose deadlines are bounded.
+    pub(super) bounds_deadlines: bool,
     pub(super) edge: Option<Box<dyn FnOnce(Edge) -> Edge + Send>>,
 }
 
@@ -36,6 +38,7 @@ impl App {
             names: Vec::new(),
             descriptors: proto::DESCRIPTOR_SET,
             serves: Box::new(|_| false),
+            bounds_deadlines: false,
             edge: None,
         }
     }
@@ -62,7 +65,8 @@ impl App {
     }
 
     /// Forwards to `router` every method of the contract that `serves` accepts; the others do not
-    /// exist here. `descriptors` is the descriptor set that reflection shows.
+    /// exist here. `descriptors` is the descriptor set that reflection shows. Callers may give a
+    /// unary call three times the contract's deadline at most.
     pub fn proxy(
         router: Router,
         descriptors: &'static [u8],
@@ -72,7 +76,14 @@ impl App {
         let mut names: Vec<String> = methods.map(|method| method.service.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        Self { routes: router, names, descriptors, serves: Box::new(serves), edge: None }
+        Self {
+            routes: router,
+            names,
+            descriptors,
+            serves: Box::new(serves),
+            bounds_deadlines: true,
+            edge: None,
+        }
     }
 
     /// Wraps the whole server, its layers included: for what is spoken at the edge alone

@@ -74,8 +74,8 @@ async fn run(
     );
     ctx.spawn("readiness", probes);
 
-    let App { routes, names, descriptors, serves, edge } = app;
-    let methods = Methods::new(serves, &ctx.meter);
+    let App { routes, names, descriptors, serves, bounds_deadlines, edge } = app;
+    let methods = Methods::new(serves, bounds_deadlines, &ctx.meter);
     let routes = with_health_and_reflection(ctx, routes, names, descriptors)?;
     let connections = Connections::new(config, protocols, tls, ctx.shutdown.clone());
     let serving = match edge {

@@ -41,7 +41,8 @@ pub struct ServerConfig {
     pub keepalive_interval: Span,
     /// How long the answer to a ping may take before the connection is closed. Default 10 s.
     pub keepalive_timeout: Span,
-    /// The longest deadline a call gets, whatever the caller or the contract says. Default 1 h.
+    /// The longest deadline a call gets, whatever the caller or the contract says. At the gateway a
+    /// unary call gets three times its method's default deadline at most. Default 1 h.
     pub max_deadline: Span,
     /// How long to keep accepting after the stop signal, not ready: on Kubernetes, the time that
     /// load balancers need to notice (5 s does well). Default none.

@@ -16,6 +16,10 @@ const OPEN: [(&str, Duration); 4] = [
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Duration::from_mins(1)),
 ];
 
+/// At the edge, a caller may give a unary call so many times the method's default deadline: enough
+/// for a slow network, not enough to hold a place for an hour.
+const EDGE_DEADLINE_FACTOR: u32 = 3;
+
 /// One method of a server.
 pub(crate) struct Entry {
     /// Its path, or `unknown` for all that the server does not have.
@@ -26,6 +30,8 @@ pub(crate) struct Entry {
     pub(super) open: bool,
     /// The deadline of a call that brings none.
     pub(super) default_deadline: Duration,
+    /// The longest deadline that a caller may give.
+    pub(super) max_deadline: Duration,
     pub(super) metrics: Arc<MethodMetrics>,
 }
 
@@ -47,8 +53,9 @@ pub(crate) struct Methods {
 }
 
 impl Methods {
-    /// The methods of the contract that `served` accepts, and the open ones.
-    pub(crate) fn new(served: impl Fn(&Method) -> bool, meter: &Meter) -> Self {
+    /// The methods of the contract that `served` accepts, and the open ones. At the edge the
+    /// deadlines that callers may give to unary calls are bounded by the contract's.
+    pub(crate) fn new(served: impl Fn(&Method) -> bool, edge: bool, meter: &Meter) -> Self {
         let contract = contract::methods().filter(|method| served(method)).map(|method| {
             // A method without a deadline of its own gets the longest one.
             let deadline = Some(method.default_deadline).filter(|deadline| !deadline.is_zero());
@@ -63,7 +70,15 @@ impl Methods {
             .into_iter()
             .zip(metrics)
             .map(|((path, method, open, default_deadline), metrics)| {
-                Arc::new(Entry { path, method, open, default_deadline, metrics })
+                let max_deadline = match method {
+                    Some(method)
+                        if edge && !method.client_streaming && !method.server_streaming =>
+                    {
+                        default_deadline.saturating_mul(EDGE_DEADLINE_FACTOR)
+                    }
+                    _ => Duration::MAX,
+                };
+                Arc::new(Entry { path, method, open, default_deadline, max_deadline, metrics })
             })
             .collect();
         // Unwrap safety: `unknown` is always there.
@@ -76,5 +91,31 @@ impl Methods {
     /// The method at a path, or the entry for those that are not here.
     pub(super) fn at(&self, path: &str) -> &Arc<Entry> {
         self.by_path.get(path).unwrap_or(&self.unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::metrics::{MeterProvider as _, NoopMeterProvider};
+
+    use super::*;
+
+    #[test]
+    fn the_edge_bounds_the_deadlines_of_unary_calls_alone() {
+        const CHECK: &str = "/assent.consent.v1.ConsentService/Check";
+        let meter = NoopMeterProvider::new().meter("test");
+        let (edge, inside) =
+            (Methods::new(|_| true, true, &meter), Methods::new(|_| true, false, &meter));
+        let check = edge.at(CHECK);
+        assert_eq!(check.max_deadline, check.default_deadline * 3);
+        assert_eq!(inside.at(CHECK).max_deadline, Duration::MAX);
+        for stream in [
+            "/assent.consent.v1.ConsentService/WatchChanges",
+            "/assent.suggest.v1.ContactService/SyncContacts",
+            "/assent.audience.v1.AudienceService/AppendUpload",
+            "/grpc.health.v1.Health/Watch",
+        ] {
+            assert_eq!(edge.at(stream).max_deadline, Duration::MAX, "{stream}");
+        }
     }
 }

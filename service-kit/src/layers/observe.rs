@@ -50,7 +50,7 @@ where
         let entry = self.methods.at(request.uri().path());
         let started = Instant::now();
         let given = deadline::given(request.headers()).unwrap_or(entry.default_deadline);
-        let deadline = started + given.min(self.max_deadline);
+        let deadline = started + given.min(entry.max_deadline).min(self.max_deadline);
         let call = Call::begin(request.headers(), entry.clone(), deadline, started, self.trust);
         entry.metrics.begin();
         let ending = Ending { call, code: None };

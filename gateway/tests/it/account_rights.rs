@@ -249,7 +249,7 @@ async fn a_gateway_that_no_service_would_know_does_not_start() {
     let config = Config {
         server: ServerConfig::loopback(),
         auth: AuthConfig { jwks_file: Some(keys.jwks_file()), ..AuthConfig::default() },
-        ..Config::new(GatewayConfig { upstreams })
+        ..Config::new(GatewayConfig { upstreams, ..GatewayConfig::default() })
     };
     let gateway = Process::quiet(Clock::system()).serve::<Gateway>(config).await.unwrap();
     let error = gateway.stopped().await.unwrap_err().to_string();

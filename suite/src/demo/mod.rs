@@ -1,6 +1,7 @@
 //! `assent demo`: plays the whole story on a generated population, over the gateway and with real
 //! tokens, and fails if any step does not show what it should.
 
+mod account;
 mod business;
 mod friends;
 mod parties;

@@ -11,7 +11,7 @@ use proto::{
 };
 
 use super::{
-    ADS, DAY, FRIEND_SUGGESTIONS, MESSAGES, Story,
+    ADS, DAY, FRIEND_SUGGESTIONS, MESSAGES, Story, account,
     business::{self, Uploaded},
     friends, people,
     people::Policies,
@@ -42,11 +42,12 @@ pub(super) async fn play(
     }
     let list = story.population.customer_list(customers, story.seed);
     let uploaded = customer_list(story, &list, can_wait, &mut report).await?;
-    newcomer(story, &policies, &uploaded, &mut report).await?;
+    let newcomer = newcomer(story, &policies, &uploaded, &mut report).await?;
     ad_server(story, &list, &uploaded, &mut report).await?;
     message(story, &mut report).await?;
     contacts(story, &mut report).await?;
     suggestions(story, &mut report).await?;
+    account::leave(story, &newcomer, can_wait, &mut report).await?;
     report.figure("whole story", format!("{:.1} s", began.elapsed().as_secs_f64()));
     if let Some(resident) = resident_megabytes().filter(|_| can_wait) {
         report.figure("resident memory, all in one process", format!("{resident} MB"));
@@ -191,7 +192,7 @@ async fn newcomer(
     policies: &Policies,
     uploaded: &Uploaded,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Person> {
     let index = story.population.people.len();
     let person = Person {
         subject_id: format!("newcomer-{}", story.seed),
@@ -223,7 +224,7 @@ async fn newcomer(
         "is on a list before agreeing; then agrees and is listed again",
         "not matched before, matched from then on",
     );
-    Ok(())
+    Ok(person)
 }
 
 async fn ad_server(

@@ -31,6 +31,7 @@ fn the_demo_shows_what_it_should() {
     let output = assent().args(["demo", "--subjects", "4000"]).output().unwrap();
     let table = shown(&output);
     assert!(table.len() > 10, "{table:?}");
+    assert!(table.iter().any(|line| line.contains("has the account erased")), "{table:?}");
 }
 
 #[test]

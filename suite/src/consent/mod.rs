@@ -3,6 +3,8 @@
 mod statement;
 mod verify;
 
+use crate::exit::{Error, Exit};
+
 /// What people can do about their own consent.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -16,8 +18,8 @@ enum Command {
 }
 
 /// Does it.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
-        Command::Verify(arguments) => verify::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments).map(|()| Exit::Done),
     }
 }

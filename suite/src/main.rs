@@ -1,15 +1,18 @@
 //! `assent`: the whole suite in one process, its demonstration, tokens for development,
 //! and the client for people at a terminal.
 
+mod audience;
 mod client;
 mod completions;
 mod consent;
+mod contacts;
 mod data;
 mod demo;
 mod embedded;
 mod exit;
 mod match_keys;
 mod output;
+mod people;
 mod request;
 mod serve;
 mod token;
@@ -45,6 +48,8 @@ enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Consent(consent::Arguments),
+    Audience(audience::Arguments),
+    Contacts(contacts::Arguments),
     Token(token::Arguments),
     MatchKeys(match_keys::Arguments),
     Completions(completions::Arguments),
@@ -69,6 +74,8 @@ async fn run(command: Command) -> Result<Exit, Error> {
         Command::Serve(arguments) => serve::run(arguments).await.map(done),
         Command::Demo(arguments) => demo::run(arguments).await.map(done).map_err(Error::from),
         Command::Consent(arguments) => consent::run(&arguments),
+        Command::Audience(arguments) => audience::run(&arguments).await,
+        Command::Contacts(arguments) => contacts::run(&arguments).await,
         Command::Token(arguments) => token::run(&arguments).map(done),
         Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
         Command::Completions(arguments) => completions::run(&arguments).map(done),

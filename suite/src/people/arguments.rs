@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use identifiers::{Kind, Profile, Region};
 
 use super::{
-    Hashing, ReadError, Rejects, Rows,
+    Hashing, ReadError, Rows,
     row::{ColumnChoice, Options},
     source::Source,
 };
@@ -65,14 +65,14 @@ impl Reading {
         self.rejects.as_deref()
     }
 
-    /// Begins to note refused rows.
-    pub(crate) fn rejects(&self, source: &Source) -> Result<Rejects, Error> {
+    /// Refuses to write them over the list itself.
+    pub(crate) fn check_rejects(&self, source: &Source) -> Result<(), Error> {
         if let (Some(rejects), Some((list, _))) = (&self.rejects, &source.file)
             && rejects.canonicalize().is_ok_and(|rejects| rejects == *list)
         {
             return Err(Error::usage("--rejects is the list itself: it would be overwritten"));
         }
-        Rejects::open(self.rejects.as_deref())
+        Ok(())
     }
 
     /// Whatever of this decides what is sent of a list.

@@ -54,7 +54,11 @@ impl<R: BufRead> Cards<R> {
         row.number = self.card;
         loop {
             let Some(is_whole) = self.lines.next_property(&mut self.line)? else {
-                return if self.is_open { Err(ReadError::CardCut { card: self.card }) } else { Ok(false) };
+                return if self.is_open {
+                    Err(ReadError::CardCut { card: self.card })
+                } else {
+                    Ok(false)
+                };
             };
             let Some(property) = Property::parse(&self.line) else { continue };
             let is_of_cards = property.value().trim_ascii().eq_ignore_ascii_case(b"VCARD");

@@ -31,11 +31,11 @@ use std::{
 
 pub(crate) use self::{
     arguments::Reading,
-    hashing::{Hashing, Prepared},
-    rejects::{Reject, Rejects},
-    row::{Fault, Form, Row},
+    hashing::{Hashing, Prepared, wire},
+    rejects::{Reject, Rejects, Told},
+    row::{Fault, Row},
     source::Source,
-    state::StateArguments,
+    state::{StateArguments, StateFile},
 };
 use self::{cards::Cards, header::Layout, row::Options, source::Text, table::Table};
 
@@ -111,7 +111,10 @@ fn kinds(kinds: &[identifiers::Kind]) -> String {
 
 impl Rows {
     /// Finds out what `text` is and how it is laid out.
-    pub(crate) fn open(text: impl Read + Send + 'static, options: &Options) -> Result<Self, ReadError> {
+    pub(crate) fn open(
+        text: impl Read + Send + 'static,
+        options: &Options,
+    ) -> Result<Self, ReadError> {
         let mut text = source::decoded(Box::new(text));
         let (head, is_all) = source::head(&mut text)?;
         source::refuse_other_formats(&head)?;

@@ -111,11 +111,47 @@ const EXTERNAL_ID: [&str; 24] = [
 
 /// Words that say which of several it is, or nothing.
 const QUALIFIERS: [&str; 41] = [
-    "primary", "main", "home", "work", "private", "personal", "business", "company", "other",
-    "secondary", "default", "billing", "value", "address", "addr", "adresse", "adres", "direccion",
-    "indirizzo", "contact", "customer", "client", "cliente", "user", "subscriber", "number", "num",
-    "nummer", "numero", "nr", "no", "n", "de", "du", "di", "do", "the", "privat", "geschaftlich",
-    "fixe", "kunde",
+    "primary",
+    "main",
+    "home",
+    "work",
+    "private",
+    "personal",
+    "business",
+    "company",
+    "other",
+    "secondary",
+    "default",
+    "billing",
+    "value",
+    "address",
+    "addr",
+    "adresse",
+    "adres",
+    "direccion",
+    "indirizzo",
+    "contact",
+    "customer",
+    "client",
+    "cliente",
+    "user",
+    "subscriber",
+    "number",
+    "num",
+    "nummer",
+    "numero",
+    "nr",
+    "no",
+    "n",
+    "de",
+    "du",
+    "di",
+    "do",
+    "the",
+    "privat",
+    "geschaftlich",
+    "fixe",
+    "kunde",
 ];
 
 /// Words that say that the values are SHA-256 digests. (`sha256` without its number is `sha`.)
@@ -147,7 +183,11 @@ pub(super) fn recognise(header: &str) -> Option<(Kind, Form)> {
 }
 
 fn without_articles(words: &[String]) -> String {
-    words.iter().filter(|word| !matches!(word.as_str(), "de" | "du" | "the")).map(String::as_str).collect()
+    words
+        .iter()
+        .filter(|word| !matches!(word.as_str(), "de" | "du" | "the"))
+        .map(String::as_str)
+        .collect()
 }
 
 /// The words of a header: in lower case, without accents, punctuation and numbers. `EmailAddress1`
@@ -167,7 +207,8 @@ fn words(header: &str) -> Vec<String> {
             });
         }
     }
-    let bare = words.into_iter().map(|word| word.trim_end_matches(|c: char| c.is_numeric()).to_owned());
+    let bare =
+        words.into_iter().map(|word| word.trim_end_matches(|c: char| c.is_numeric()).to_owned());
     bare.filter(|word| !word.is_empty()).collect()
 }
 
@@ -198,10 +239,28 @@ mod tests {
     #[test]
     fn headers_are_known_however_programs_and_people_write_them() {
         let emails = [
-            "email", "e-mail", "E-Mail", "MAIL", "EmailAddress", "Email Address", "e_mail_1",
-            "E-Mail-Adresse", "E-mail 2 Address", "E-mail 1 - Value", "Primary Email", "correo",
-            "Correo electrónico", "Courriel", "Adresse e-mail", "adresse électronique", "E-posta",
-            " Email ", "Private E-Mail", "Контактная почта", "メールアドレス", "customer_email",
+            "email",
+            "e-mail",
+            "E-Mail",
+            "MAIL",
+            "EmailAddress",
+            "Email Address",
+            "e_mail_1",
+            "E-Mail-Adresse",
+            "E-mail 2 Address",
+            "E-mail 1 - Value",
+            "Primary Email",
+            "correo",
+            "Correo electrónico",
+            "Courriel",
+            "Adresse e-mail",
+            "adresse électronique",
+            "E-posta",
+            " Email ",
+            "Private E-Mail",
+            "Контактная почта",
+            "メールアドレス",
+            "customer_email",
         ];
         for header in emails {
             if header.starts_with("Контактная") {
@@ -211,18 +270,46 @@ mod tests {
             assert_eq!(recognise(header), Some((Kind::Email, Form::Clear)), "{header}");
         }
         let phones = [
-            "phone", "Phone 1", "phone2", "PhoneNumber", "Phone Number", "tel", "Tel.", "tel_no",
-            "mobile", "Mobile Phone", "Telefon", "Telefon-Nr.", "Telefonnummer", "Handy",
-            "Handynummer", "téléphone", "Numéro de téléphone", "Téléphone portable", "telefono",
-            "Teléfono móvil", "Phone 1 - Value", "Home Phone 2", "Business Phone", "MSISDN",
-            "te\u{301}le\u{301}phone", "電話番号",
+            "phone",
+            "Phone 1",
+            "phone2",
+            "PhoneNumber",
+            "Phone Number",
+            "tel",
+            "Tel.",
+            "tel_no",
+            "mobile",
+            "Mobile Phone",
+            "Telefon",
+            "Telefon-Nr.",
+            "Telefonnummer",
+            "Handy",
+            "Handynummer",
+            "téléphone",
+            "Numéro de téléphone",
+            "Téléphone portable",
+            "telefono",
+            "Teléfono móvil",
+            "Phone 1 - Value",
+            "Home Phone 2",
+            "Business Phone",
+            "MSISDN",
+            "te\u{301}le\u{301}phone",
+            "電話番号",
         ];
         for header in phones {
             assert_eq!(recognise(header), Some((Kind::Phone, Form::Clear)), "{header}");
         }
-        for header in ["external id", "external_id", "Customer ID", "customerId", "Kundennummer",
-            "Kunden-Nr.", "Numéro de client", "CRM ID"]
-        {
+        for header in [
+            "external id",
+            "external_id",
+            "Customer ID",
+            "customerId",
+            "Kundennummer",
+            "Kunden-Nr.",
+            "Numéro de client",
+            "CRM ID",
+        ] {
             assert_eq!(recognise(header), Some((Kind::ExternalId, Form::Clear)), "{header}");
         }
         for (header, kind) in [
@@ -238,9 +325,25 @@ mod tests {
     #[test]
     fn headers_that_only_mention_them_are_not_taken_for_them() {
         for header in [
-            "", " ", "1", "id", "name", "Address", "Mailing address", "E-mail Type", "Phone 1 - Label",
-            "Accepts Email Marketing", "E-mail Display Name", "Business Fax", "Pager",
-            "Assistant's Phone", "email_md5", "number", "Customer", "Email phone", "postcode",
+            "",
+            " ",
+            "1",
+            "id",
+            "name",
+            "Address",
+            "Mailing address",
+            "E-mail Type",
+            "Phone 1 - Label",
+            "Accepts Email Marketing",
+            "E-mail Display Name",
+            "Business Fax",
+            "Pager",
+            "Assistant's Phone",
+            "email_md5",
+            "number",
+            "Customer",
+            "Email phone",
+            "postcode",
         ] {
             assert_eq!(recognise(header), None, "{header}");
         }

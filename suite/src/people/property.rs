@@ -143,9 +143,9 @@ fn escapes(value: &[u8], mark: u8) -> Vec<u8> {
     let mut rest = value;
     while let [first, after @ ..] = rest {
         rest = after;
-        let escaped = after.first_chunk::<2>().and_then(|[high, low]| {
-            Some(digit(*high)? << 4 | digit(*low)?)
-        });
+        let escaped = after
+            .first_chunk::<2>()
+            .and_then(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
         match escaped.filter(|_| *first == mark) {
             Some(byte) => {
                 bytes.push(byte);

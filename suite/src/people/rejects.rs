@@ -147,19 +147,18 @@ impl Told {
     }
 
     /// How many for which reason, the most frequent first.
-    pub(crate) fn reasons(&self) -> String {
-        let mut reasons: Vec<_> = self.reasons.iter().collect();
-        reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
-        let reasons: Vec<_> =
-            reasons.iter().map(|(reason, count)| format!("{count}: {reason}")).collect();
-        reasons.join("\n")
+    pub(crate) fn reasons(&self) -> Vec<(u64, &str)> {
+        let reasons = self.reasons.iter().map(|(reason, count)| (*count, reason.as_str()));
+        let mut reasons: Vec<_> = reasons.collect();
+        reasons.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        reasons
     }
 
-    /// The first of them, a line each.
-    pub(crate) fn first(&self) -> impl Iterator<Item = String> {
+    /// The first of them: where, and why.
+    pub(crate) fn first(&self) -> impl Iterator<Item = (String, String)> {
         self.first.iter().map(|Shown { row, column, reason }| match column {
-            Some(column) => format!("row {row}, {column}: {reason}"),
-            None => format!("row {row}: {reason}"),
+            Some(column) => (format!("row {row}, {column}"), reason.clone()),
+            None => (format!("row {row}"), reason.clone()),
         })
     }
 

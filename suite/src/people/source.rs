@@ -3,7 +3,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
+use sha2::{Digest, Sha256};
 
 use super::ReadError;
 use crate::exit::Error;
@@ -55,6 +57,27 @@ impl Source {
         self.file.as_ref().map(|(_, metadata)| metadata.len())
     }
 }
+
+impl Source {
+    /// What tells this file, as it is now, from any other: where it is, how large, when it was
+    /// written, what it begins and ends with. Nothing of a pipe.
+    pub(crate) fn identity(&self) -> Result<Option<String>, Error> {
+        let Some((path, metadata)) = &self.file else { return Ok(None) };
+        let unreadable = |error| Error::unreadable(path, &error);
+        let mut digest = Sha256::new();
+        let mut file = File::open(path).map_err(unreadable)?;
+        for from in [0, metadata.len().saturating_sub(LOOKED_AT)] {
+            file.seek(SeekFrom::Start(from)).map_err(unreadable)?;
+            io::copy(&mut (&mut file).take(LOOKED_AT), &mut digest).map_err(unreadable)?;
+        }
+        let (size, seconds, nanos) = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        let content = hex::encode(digest.finalize());
+        Ok(Some(format!("{} {size} {seconds}.{nanos} {content}", path.display())))
+    }
+}
+
+/// How many bytes at either end of a file tell it from another.
+const LOOKED_AT: u64 = 1 << 20;
 
 /// Counts what is read.
 pub(crate) struct Counted {
@@ -112,9 +135,7 @@ impl From<ReadError> for Error {
             ReadError::Io(_) => told,
             ReadError::Empty => told.with_next("see what wrote it"),
             ReadError::Spreadsheet => told.with_next("save it as CSV (UTF-8)"),
-            ReadError::Compressed => {
-                told.with_next("unpack it, as in `zcat FILE | assent … -`")
-            }
+            ReadError::Compressed => told.with_next("unpack it, as in `zcat FILE | assent … -`"),
             ReadError::ZeroBytes => told.with_next("save it as CSV in UTF-8"),
             ReadError::RowTooLong { .. } => told.with_next(
                 "look whether a quote is opened there and never closed, or the file is no CSV",

@@ -39,7 +39,8 @@ impl StateArguments {
         };
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
         let lock = path.with_extension("lock");
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
         let lock = lock.map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(StateFile { path, _lock: lock }),
@@ -55,7 +56,8 @@ impl StateArguments {
         if let Some(directory) = &self.directory {
             return Ok(directory.clone());
         }
-        let from = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let from =
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let state = from("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let home = || from("HOME").map(|home| home.join(".local/state"));
         state.or_else(home).map(|state| state.join("assent")).ok_or_else(|| {

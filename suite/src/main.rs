@@ -1,6 +1,7 @@
 //! `assent`: the whole suite in one process, its demonstration, tokens for development,
 //! and the client for people at a terminal.
 
+mod account;
 mod client;
 mod completions;
 mod consent;
@@ -10,8 +11,10 @@ mod embedded;
 mod exit;
 mod match_keys;
 mod output;
+mod policy;
 mod request;
 mod serve;
+mod suggest;
 mod token;
 
 use std::process::ExitCode;
@@ -44,7 +47,10 @@ struct Cli {
 enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Policy(policy::Arguments),
     Consent(consent::Arguments),
+    Suggest(suggest::Arguments),
+    Account(account::Arguments),
     Token(token::Arguments),
     MatchKeys(match_keys::Arguments),
     Completions(completions::Arguments),
@@ -68,7 +74,10 @@ async fn run(command: Command) -> Result<Exit, Error> {
     match command {
         Command::Serve(arguments) => serve::run(arguments).await.map(done),
         Command::Demo(arguments) => demo::run(arguments).await.map(done).map_err(Error::from),
-        Command::Consent(arguments) => consent::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments).await,
+        Command::Consent(arguments) => consent::run(&arguments).await,
+        Command::Suggest(arguments) => suggest::run(&arguments).await,
+        Command::Account(arguments) => account::run(&arguments).await,
         Command::Token(arguments) => token::run(&arguments).map(done),
         Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
         Command::Completions(arguments) => completions::run(&arguments).map(done),

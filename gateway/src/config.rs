@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Span;
 
-/// The gateway's own keys.
+/// The gateway's own keys. Beside them it needs `auth.service_key`, or certificates of its own for
+/// audience-svc and suggest-svc, which it asks in its own name what they hold about a person.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatewayConfig {
@@ -23,6 +24,13 @@ pub struct Upstreams {
     pub audience: UpstreamConfig,
     /// suggest-svc.
     pub suggest: UpstreamConfig,
+}
+
+impl Upstreams {
+    /// Whether the services that the gateway asks in its own name know it by a certificate.
+    pub(crate) fn show_certificates(&self) -> bool {
+        [&self.audience, &self.suggest].iter().all(|upstream| upstream.certificate_file.is_some())
+    }
 }
 
 /// Where a service is and how it is reached.

@@ -42,6 +42,14 @@ pub(crate) enum Error {
         /// Which upstream.
         upstream: &'static str,
     },
+    /// The upstream does not let the gateway itself in: a fault of the configuration.
+    #[error("{upstream} does not accept the gateway's own token or certificate: {said}")]
+    NotLetIn {
+        /// Which upstream.
+        upstream: &'static str,
+        /// What it said.
+        said: String,
+    },
 }
 
 impl From<Error> for Status {
@@ -52,6 +60,7 @@ impl From<Error> for Status {
             Error::Cut { .. } | Error::NotGrpc { .. } | Error::Incomplete { .. } => {
                 tracing::warn!(%error);
             }
+            Error::NotLetIn { .. } => tracing::error!(%error),
         }
         match error {
             Error::Unreachable { upstream }
@@ -62,6 +71,9 @@ impl From<Error> for Status {
                 format!("{upstream} is not available"),
                 RETRY_AFTER,
             ),
+            Error::NotLetIn { upstream, .. } => {
+                status::status(Reason::Internal, format!("{upstream} did not let the gateway in"))
+            }
         }
     }
 }

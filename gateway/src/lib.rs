@@ -6,8 +6,11 @@
 //! same token again. The gateway keeps no store.
 
 mod config;
+mod derived_id;
 mod edge;
+mod erase_account;
 mod error;
+mod export_account;
 mod grpc;
 mod headers;
 mod register_account;
@@ -42,12 +45,18 @@ impl Service for Gateway {
 
     async fn build(ctx: &Context, config: GatewayConfig) -> Result<App, BootError> {
         let services = Services::new(&config.upstreams)?;
+        if ctx.service_token.is_none() && !config.upstreams.show_certificates() {
+            return Err(BootError::other(
+                "auth.service_key: needed to ask audience-svc and suggest-svc what they hold about \
+                 a person, unless both have a certificate_file in upstreams",
+            ));
+        }
         // Shown, not required: while one service is down, the calls of the others go on.
         for (name, upstream) in routes::public_services(&services) {
             ctx.readiness.observe(name, move || upstream::probe(upstream.clone()));
         }
         let routes = Routes::of_contract(&services)?;
-        let account = AccountServiceServer::new(AccountApi::new(services))
+        let account = AccountServiceServer::new(AccountApi::new(services, ctx.service_token.clone()))
             .max_decoding_message_size(ctx.max_message_bytes);
         let edge = Router::new().fallback_service(Edge::new(routes, account));
         Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))

@@ -10,10 +10,10 @@ use proto::{
     suggest::v1::{self as suggest, graph_service_client::GraphServiceClient},
     types::v1::{Rejection, StorageStatus},
 };
-use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use crate::{
+    derived_id::derived_id,
     error::Error,
     relay::{OnBehalf, Relay},
     routes::Services,
@@ -55,7 +55,7 @@ async fn put_subject(
     request: &RegisterAccountRequest,
 ) -> Result<(), Status> {
     let put = PutSubjectRequest {
-        request_id: derived_id("consent", &request.request_id),
+        request_id: derived_id("RegisterAccount", "consent", &request.request_id),
         subject_id: request.subject_id.clone(),
         jurisdiction: request.jurisdiction.clone(),
         age_band: request.age_band,
@@ -74,7 +74,7 @@ async fn put_in_directory(
     request: &RegisterAccountRequest,
 ) -> Result<audience::RegistrationResult, Status> {
     let put = audience::PutIdentifiersRequest {
-        request_id: derived_id("audience", &request.request_id),
+        request_id: derived_id("RegisterAccount", "audience", &request.request_id),
         verified: true,
         registrations: vec![audience::Registration {
             subject_id: request.subject_id.clone(),
@@ -96,7 +96,7 @@ async fn put_in_graph(
     request: &RegisterAccountRequest,
 ) -> Result<suggest::RegistrationResult, Status> {
     let put = suggest::PutIdentifiersRequest {
-        request_id: derived_id("suggest", &request.request_id),
+        request_id: derived_id("RegisterAccount", "suggest", &request.request_id),
         verified: true,
         registrations: vec![suggest::Registration {
             subject_id: request.subject_id.clone(),
@@ -111,35 +111,9 @@ async fn put_in_graph(
     Ok(result.ok_or(Error::Incomplete { upstream: "suggest-svc" })?)
 }
 
-/// The request id for one service, out of the caller's. Hashed, so that it is no id that the
-/// caller uses in calls of its own to that service.
-fn derived_id(service: &str, request_id: &str) -> String {
-    let digest = Sha256::new()
-        .chain_update(b"assent.gateway.v1.RegisterAccount\0")
-        .chain_update(service)
-        .chain_update(b"\0")
-        .chain_update(request_id)
-        .finalize();
-    format!("register-{}", hex::encode(&digest[..16]))
-}
-
 /// Identifiers refused by either service, each once. Both normalise alike, so they agree on why.
 fn union(one: Vec<Rejection>, other: Vec<Rejection>) -> Vec<Rejection> {
     let by_index: BTreeMap<_, _> =
         one.into_iter().chain(other).map(|rejection| (rejection.index, rejection)).collect();
     by_index.into_values().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_derived_id_follows_from_service_and_request_alone_and_is_a_request_id() {
-        let id = derived_id("consent", "r-1");
-        assert_eq!(id, derived_id("consent", "r-1"));
-        assert_ne!(id, derived_id("audience", "r-1"));
-        assert_ne!(id, derived_id("consent", "r-2"));
-        assert!(id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-    }
 }

@@ -6,8 +6,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Request, Response};
-use service_kit::layers::Call;
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use service_kit::{auth::ServiceToken, layers::Call};
 use tokio::time::Instant;
 use tonic::{Status, body::Body as TonicBody};
 use tower::Service;
@@ -28,6 +28,18 @@ impl OnBehalf {
     /// Of the caller with these headers.
     pub(crate) fn of(given: &HeaderMap, call: &Call) -> Self {
         Self { headers: headers::of_caller(given, call), deadline: call.deadline() }
+    }
+
+    /// The same call in the gateway's own name, for INTERNAL methods: by its token, or by its
+    /// certificate alone where it has none. Whether the caller may have what is asked for so was
+    /// decided before.
+    pub(crate) fn in_own_name(&self, token: Option<&ServiceToken>) -> Self {
+        let mut headers = self.headers.clone();
+        match token {
+            Some(token) => headers.insert(AUTHORIZATION, token.bearer()),
+            None => headers.remove(AUTHORIZATION),
+        };
+        Self { headers, deadline: self.deadline }
     }
 }
 

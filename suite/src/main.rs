@@ -1,6 +1,7 @@
 //! `assent`: the whole suite in one process, its demonstration, tokens for development,
 //! and the client for people at a terminal.
 
+mod account;
 mod audience;
 mod client;
 mod completions;
@@ -13,8 +14,10 @@ mod exit;
 mod match_keys;
 mod output;
 mod people;
+mod policy;
 mod request;
 mod serve;
+mod suggest;
 mod token;
 
 use std::process::ExitCode;
@@ -47,7 +50,10 @@ struct Cli {
 enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Policy(policy::Arguments),
     Consent(consent::Arguments),
+    Suggest(suggest::Arguments),
+    Account(account::Arguments),
     Audience(audience::Arguments),
     Contacts(contacts::Arguments),
     Token(token::Arguments),
@@ -73,9 +79,12 @@ async fn run(command: Command) -> Result<Exit, Error> {
     match command {
         Command::Serve(arguments) => serve::run(arguments).await.map(done),
         Command::Demo(arguments) => demo::run(arguments).await.map(done).map_err(Error::from),
-        Command::Consent(arguments) => consent::run(&arguments),
         Command::Audience(arguments) => audience::run(&arguments).await,
         Command::Contacts(arguments) => contacts::run(&arguments).await,
+        Command::Policy(arguments) => policy::run(&arguments).await,
+        Command::Consent(arguments) => consent::run(&arguments).await,
+        Command::Suggest(arguments) => suggest::run(&arguments).await,
+        Command::Account(arguments) => account::run(&arguments).await,
         Command::Token(arguments) => token::run(&arguments).map(done),
         Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
         Command::Completions(arguments) => completions::run(&arguments).map(done),

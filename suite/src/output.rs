@@ -2,7 +2,8 @@
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 use comfy_table::{Table, presets::NOTHING};
@@ -121,4 +122,36 @@ pub(crate) fn progress(what: &str, total: u64, unit: &str) -> ProgressBar {
     }
     bar.set_prefix(what.to_owned());
     bar
+}
+
+/// A file that is being written beside its place: it appears there whole, for its owner only.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    writer: BufWriter<tempfile::NamedTempFile>,
+    place: PathBuf,
+}
+
+/// Begins to write a file.
+pub(crate) fn save(place: &Path) -> Result<Unfinished, Error> {
+    let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let made = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")));
+    let file = made.map_err(|error| Error::unwritable(place, &error))?;
+    Ok(Unfinished { writer: BufWriter::new(file), place: place.to_owned() })
+}
+
+impl Unfinished {
+    /// Adds to it.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.writer.write_all(bytes).map_err(|error| Error::unwritable(&self.place, &error))
+    }
+
+    /// Adds the last of it and puts it where it belongs, instead of what was there.
+    pub(crate) fn finish(mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.write(bytes)?;
+        let place = self.place;
+        let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error);
+        let synced = file.and_then(|file| file.as_file().sync_all().map(|()| file));
+        let saved = synced.and_then(|file| file.persist(&place).map_err(|error| error.error));
+        saved.map(drop).map_err(|error| Error::unwritable(&place, &error))
+    }
 }

@@ -56,8 +56,9 @@ impl Service for Gateway {
             ctx.readiness.observe(name, move || upstream::probe(upstream.clone()));
         }
         let routes = Routes::of_contract(&services)?;
-        let account = AccountServiceServer::new(AccountApi::new(services, ctx.service_token.clone()))
-            .max_decoding_message_size(ctx.max_message_bytes);
+        let account =
+            AccountServiceServer::new(AccountApi::new(services, ctx.service_token.clone()))
+                .max_decoding_message_size(ctx.max_message_bytes);
         let edge = Router::new().fallback_service(Edge::new(routes, account));
         Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))
     }

@@ -25,12 +25,7 @@ struct Seen {
 }
 
 fn options() -> Options {
-    Options {
-        columns: Vec::new(),
-        no_header: false,
-        kinds: &Kind::ALL,
-        region: "DE".parse().ok(),
-    }
+    Options { columns: Vec::new(), no_header: false, kinds: &Kind::ALL, region: "DE".parse().ok() }
 }
 
 fn seen(row: &Row) -> Seen {
@@ -95,11 +90,10 @@ fn utf_16(text: &str, to_bytes: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
 #[test]
 fn a_list_is_the_same_whatever_program_wrote_it() {
     let expected = texts(PLAIN);
-    assert_eq!(expected, [
-        &["ann@example.com", "+493012345678"][..],
-        &["+493087654321"],
-        &["eve@example.com"],
-    ]);
+    assert_eq!(
+        expected,
+        [&["ann@example.com", "+493012345678"][..], &["+493087654321"], &["eve@example.com"],]
+    );
     let crlf = PLAIN.replace('\n', "\r\n");
     let no_header = PLAIN.split_once('\n').unwrap().1;
     let forms: [(&str, Vec<u8>); 12] = [
@@ -114,8 +108,12 @@ fn a_list_is_the_same_whatever_program_wrote_it() {
         ("UTF-16BE", utf_16(&crlf, u16::to_be_bytes)),
         ("no header", no_header.into()),
         ("no newline at the end", PLAIN.trim_end().into()),
-        ("all quoted", "\"name\",\"email\",\"phone\"\n\"Ann\",\"ann@example.com\",\"+493012345678\"\n\
-          \"Bob\",\"\",\"+493087654321\"\n\"Eve\",\"eve@example.com\",\"\"\n".into()),
+        (
+            "all quoted",
+            "\"name\",\"email\",\"phone\"\n\"Ann\",\"ann@example.com\",\"+493012345678\"\n\
+          \"Bob\",\"\",\"+493087654321\"\n\"Eve\",\"eve@example.com\",\"\"\n"
+                .into(),
+        ),
     ];
     for (form, bytes) in forms {
         assert_eq!(texts(bytes), expected, "{form}");
@@ -132,9 +130,8 @@ fn headers_may_be_mapped_and_numbered() {
         };
         Options { columns: columns.iter().map(choice).collect(), ..options() }
     };
-    let read = |list: &str, options: &Options| {
-        read_with(Cursor::new(list.as_bytes().to_vec()), options)
-    };
+    let read =
+        |list: &str, options: &Options| read_with(Cursor::new(list.as_bytes().to_vec()), options);
     for columns in [[(Kind::Email, "B")], [(Kind::Email, "2")]] {
         let rows = read(list, &choose(&columns)).unwrap();
         assert_eq!(rows[0].values[0].2, "ann@example.com");
@@ -172,7 +169,8 @@ fn what_is_no_list_is_told_apart() {
 #[test]
 fn rows_have_the_numbers_under_which_a_spreadsheet_shows_them() {
     for end in ["\n", "\r\n", "\r"] {
-        let list = ["email", "a@example.com", "", "", "\"b@example.com", "\"", "x,y", ",,,", " ", ""];
+        let list =
+            ["email", "a@example.com", "", "", "\"b@example.com", "\"", "x,y", ",,,", " ", ""];
         let rows = read(list.join(end)).unwrap();
         let numbers: Vec<_> = rows.iter().map(|row| row.number).collect();
         // The header is row 1, rows 3 and 4 are blank, and row 5 has a line break in a cell.
@@ -199,26 +197,33 @@ fn digests_are_known_by_their_header_or_their_look() {
     let list = format!("email,phone_sha256,external id\n{digest},x,{digest}\na@b.example,,1\n");
     let rows = read(list).unwrap();
     let forms: Vec<_> = rows[0].values.iter().map(|(kind, form, _)| (*kind, *form)).collect();
-    assert_eq!(forms, [
-        (Kind::Email, Form::Digest),
-        (Kind::Phone, Form::Digest),
-        // It may be just that.
-        (Kind::ExternalId, Form::Clear),
-    ]);
+    assert_eq!(
+        forms,
+        [
+            (Kind::Email, Form::Digest),
+            (Kind::Phone, Form::Digest),
+            // It may be just that.
+            (Kind::ExternalId, Form::Clear),
+        ]
+    );
 }
 
 #[test]
 fn what_is_no_utf_8_is_read_as_windows_1252_and_said() {
     let list = b"T\xe9l\xe9phone;name\n+493012345678;M\xfcller\n+493012345679;x\n\
-                 j\xfcrgen;x\n".to_vec();
+                 j\xfcrgen;x\n"
+        .to_vec();
     let mut rows = Rows::open(Cursor::new(list), &options()).unwrap();
     let seen = all(|row| rows.next(row)).unwrap();
     assert_eq!(seen.len(), 3);
     assert_eq!(seen[2].values[0].2, "jürgen");
-    assert_eq!(rows.notes(), [
-        "read by Téléphone (phone)",
-        "1 rows were not in UTF-8 and were read as Windows-1252, row 4 first",
-    ]);
+    assert_eq!(
+        rows.notes(),
+        [
+            "read by Téléphone (phone)",
+            "1 rows were not in UTF-8 and were read as Windows-1252, row 4 first",
+        ]
+    );
 }
 
 /// A quote that is never closed, or a file that is something else, must not fill the memory.
@@ -232,10 +237,7 @@ fn a_row_that_never_ends_is_an_error_with_its_number() {
     let header = io::repeat(b'x');
     assert!(read_with(header, &options()).unwrap_err().starts_with("row 1 is longer than"));
     let card = Cursor::new(b"BEGIN:VCARD\nNOTE:".to_vec()).chain(io::repeat(b'x').take(1 << 24));
-    assert_eq!(
-        read_with(card, &options()).unwrap_err(),
-        "card 1 is cut off: END:VCARD is missing"
-    );
+    assert_eq!(read_with(card, &options()).unwrap_err(), "card 1 is cut off: END:VCARD is missing");
 }
 
 const CARD: &str = "BEGIN:VCARD\nVERSION:3.0\nFN:Ann\nTEL:+49 30 12345678\n\
@@ -252,16 +254,30 @@ fn a_card_is_the_same_whatever_program_wrote_it() {
         ("UTF-16LE", utf_16(CARD, u16::to_le_bytes)),
         ("lower case", CARD.to_lowercase().into()),
         ("folded", CARD.replace("12345678", "123\r\n 456\n\t78").replace("@w", "@\r\n w").into()),
-        ("groups and parameters", CARD
-            .replace("TEL", "item1.TEL;type=\"CELL;x:y\";PREF=1")
-            .replace("EMAIL", "item2.EMAIL;TYPE=INTERNET,HOME").into()),
-        ("vCard 2.1", CARD.replace("3.0", "2.1")
-            .replace("TEL:", "TEL;CELL;ENCODING=QUOTED-PRINTABLE:")
-            .replace("+49 30 12345678", "=2B49 30 1234=\r\n5678")
-            .replace("EMAIL:", "EMAIL;INTERNET:").into()),
-        ("vCard 4.0", CARD.replace("3.0", "4.0")
-            .replace("TEL:", "TEL;VALUE=uri;TYPE=\"cell,home\":tel:")
-            .replace("FN:Ann", "FN:Ann\nNOTE:TEL:+491\nPHOTO;ENCODING=b:AAAA\n TEL:x=\n EMAIL:y").into()),
+        (
+            "groups and parameters",
+            CARD.replace("TEL", "item1.TEL;type=\"CELL;x:y\";PREF=1")
+                .replace("EMAIL", "item2.EMAIL;TYPE=INTERNET,HOME")
+                .into(),
+        ),
+        (
+            "vCard 2.1",
+            CARD.replace("3.0", "2.1")
+                .replace("TEL:", "TEL;CELL;ENCODING=QUOTED-PRINTABLE:")
+                .replace("+49 30 12345678", "=2B49 30 1234=\r\n5678")
+                .replace("EMAIL:", "EMAIL;INTERNET:")
+                .into(),
+        ),
+        (
+            "vCard 4.0",
+            CARD.replace("3.0", "4.0")
+                .replace("TEL:", "TEL;VALUE=uri;TYPE=\"cell,home\":tel:")
+                .replace(
+                    "FN:Ann",
+                    "FN:Ann\nNOTE:TEL:+491\nPHOTO;ENCODING=b:AAAA\n TEL:x=\n EMAIL:y",
+                )
+                .into(),
+        ),
     ];
     for (form, bytes) in forms {
         assert_eq!(texts(bytes), expected, "{form}");
@@ -273,16 +289,14 @@ fn cards_that_are_not_right_are_told_by_their_number() {
     let rows = read(
         "BEGIN:VCARD\nFN:nobody\nEND:VCARD\nrubbish\nBEGIN:VCARD\nTEL:1\nBEGIN:VCARD\nTEL:2\n\
          AGENT:\nBEGIN:VCARD\nTEL:3\nEND:VCARD\nEMAIL:a@b.example\nEND:VCARD\n",
-    ).unwrap();
-    let brief: Vec<_> = rows
-        .iter()
-        .map(|row| (row.number, row.values.len(), row.faults.clone()))
-        .collect();
-    assert_eq!(brief, [
-        (1, 0, vec![Fault::NothingToFindBy]),
-        (2, 1, vec![Fault::NoEnd]),
-        (3, 2, vec![]),
-    ]);
+    )
+    .unwrap();
+    let brief: Vec<_> =
+        rows.iter().map(|row| (row.number, row.values.len(), row.faults.clone())).collect();
+    assert_eq!(
+        brief,
+        [(1, 0, vec![Fault::NothingToFindBy]), (2, 1, vec![Fault::NoEnd]), (3, 2, vec![]),]
+    );
     let long = format!("BEGIN:VCARD\nTEL:{}\nEND:VCARD\n", "1".repeat(1 << 17));
     assert_eq!(read(long).unwrap()[0].faults, [Fault::from(Rejection::TooLong)]);
     let cut = &CARD[..CARD.len() - "END:VCARD\n".len()];
@@ -295,10 +309,35 @@ fn cards_that_are_not_right_are_told_by_their_number() {
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::sample::select(vec![
-            "\n", "\r\n", "\r", ",", ";", "\t", "\"", "\"\"", "email", "phone", "ann@example.com",
-            "+493012345678", "BEGIN:VCARD", "END:VCARD", "\nTEL:", "\nEMAIL;X=\"", "=\n", "\n ",
-            "QUOTED-PRINTABLE:", ":", "=3D", "é", " ::: ", "sep=;\n", "tel:", "\\n", "AGENT:\n",
-        ]).prop_map(|text| text.as_bytes().to_vec()),
+            "\n",
+            "\r\n",
+            "\r",
+            ",",
+            ";",
+            "\t",
+            "\"",
+            "\"\"",
+            "email",
+            "phone",
+            "ann@example.com",
+            "+493012345678",
+            "BEGIN:VCARD",
+            "END:VCARD",
+            "\nTEL:",
+            "\nEMAIL;X=\"",
+            "=\n",
+            "\n ",
+            "QUOTED-PRINTABLE:",
+            ":",
+            "=3D",
+            "é",
+            " ::: ",
+            "sep=;\n",
+            "tel:",
+            "\\n",
+            "AGENT:\n",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
         prop::collection::vec(any::<u8>(), 0..8),
     ];
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())

@@ -1,6 +1,9 @@
 //! The command line, as people and scripts meet it: the real binary against a real suite.
 
+mod address_books;
 mod commands;
+mod lists;
+mod wire;
 
 use std::{
     path::{Path, PathBuf},
@@ -41,7 +44,13 @@ impl Terminal {
         let mut command = assent();
         command.current_dir(self.directory.path());
         command.env("ASSENT_ENDPOINT", self.suite.gateway());
+        command.env("ASSENT_STATE", self.state());
         command
+    }
+
+    /// Where commands remember how far they came.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
     }
 
     /// Runs it with these arguments, parted by spaces.

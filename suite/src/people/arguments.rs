@@ -15,7 +15,7 @@ use crate::exit::Error;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "The list")]
 pub(crate) struct Reading {
-    /// Which column holds what, where its header does not tell: KIND is email, phone or external_id,
+    /// Which column holds what, where its header does not tell: KIND is email, phone or `external_id`,
     /// HEADER the header or the number of the column. May be given several times; nothing else is
     /// read then.
     #[arg(long = "column", value_name = "KIND=HEADER")]

@@ -156,7 +156,7 @@ impl Rows {
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Format::Table(table) = &self.format {
-            notes.extend(table.note());
+            notes.push(table.note());
         }
         if let Some((first, rows)) = self.windows_1252 {
             notes.push(format!(

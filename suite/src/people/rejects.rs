@@ -134,7 +134,7 @@ impl Rejects {
         let written = line
             .write_record(cells)
             .map_err(io::Error::from)
-            .and_then(|()| line.into_inner().map_err(|error| error.into_error()))
+            .and_then(|()| line.into_inner().map_err(csv::IntoInnerError::into_error))
             .and_then(|line| file.write_all(&line));
         written.map_err(|error| Error::unwritable(path, &error))
     }

@@ -17,7 +17,7 @@ use crate::exit::Error;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct StateArguments {
     /// Where this command remembers how far it came, for its next run. Without it, `assent` in
-    /// XDG_STATE_HOME, or in ~/.local/state.
+    /// `XDG_STATE_HOME`, or in ~/.local/state.
     #[arg(long = "state", env = "ASSENT_STATE", value_name = "DIR")]
     directory: Option<PathBuf>,
 }

@@ -37,12 +37,12 @@ impl<R: BufRead> Table<R> {
     }
 
     /// Which columns are read as what.
-    pub(super) fn note(&self) -> Option<String> {
+    pub(super) fn note(&self) -> String {
         let columns = self.layout.columns.iter();
         let columns: Vec<_> =
             columns.map(|column| format!("{} ({})", column.name, column.kind)).collect();
         let header = if self.layout.width.is_some() { "" } else { "no header; " };
-        Some(format!("{header}read by {}", columns.join(", ")))
+        format!("{header}read by {}", columns.join(", "))
     }
 
     pub(super) fn next(&mut self, row: &mut Row) -> Result<bool, ReadError> {

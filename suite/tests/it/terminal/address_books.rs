@@ -99,9 +99,8 @@ async fn what_is_remembered_of_an_address_book_is_digests_for_its_owner_only() {
     let written = files();
     let book = written.iter().find(|path| path.extension().is_some_and(|end| end == "json"));
     let text = std::fs::read_to_string(book.unwrap()).unwrap();
-    assert!(!text.contains("15112") && !text.contains("@") && !text.contains("listed-person"));
-    let hex: String =
-        digest(Kind::Phone, &phone(1)).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(!text.contains("15112") && !text.contains('@') && !text.contains("listed-person"));
+    let hex = hex::encode(digest(Kind::Phone, &phone(1)));
     assert!(text.contains(&hex));
     for path in [terminal.state(), book.unwrap().clone()] {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
@@ -183,7 +182,7 @@ async fn what_cannot_be_synced_is_told_with_what_to_do_next() {
     fails(&nobody, 3, &["row 1: nothing by which", "assent contacts delete"]);
     fails(&terminal.run("contacts sync book.vcf +4915112000001"), 3, &["no subject id"]);
     fails(&terminal.run("contacts sync book.vcf a --delta --raw"), 2, &["--raw"]);
-    let many: String = (0..5_001).map(|contact| card(contact)).collect();
+    let many: String = (0..5_001).map(card).collect();
     terminal.write("many.vcf", many);
     let many = terminal.run(&format!("contacts sync many.vcf {}", subject_id(1)));
     fails(&many, 6, &["new ones fit now"]);

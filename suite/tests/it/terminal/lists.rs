@@ -1,6 +1,7 @@
 //! `assent audience`: customer lists from files.
 
 use std::{
+    fmt::Write as _,
     io::Write,
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -300,7 +301,7 @@ fn remembered(terminal: &Terminal) -> Option<Value> {
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_mins(1);
     while !done() {
         assert!(Instant::now() < give_up, "{what}");
         std::thread::sleep(Duration::from_millis(5));
@@ -316,7 +317,7 @@ fn long_list() -> String {
     for person in 0..ROWS {
         let phone = if person % 10 == 0 { phone(person) } else { String::new() };
         let email = if person % 1_000 == 7 { "nobody".to_owned() } else { email(person) };
-        list.push_str(&format!("{email},{phone}\n"));
+        writeln!(list, "{email},{phone}").unwrap();
     }
     list
 }

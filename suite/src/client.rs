@@ -1,9 +1,8 @@
 //! Commands that ask a running suite: where it is, and as whom.
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error as _, fs::File, io, io::Read, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
-use proto::options::v1::Role;
+use proto::{errors::v1::Reason, options::v1::Role, status::reason};
 use service_kit::{
     auth::{Caller, Issuer},
     client::{ClientConfig, channel},
@@ -15,41 +14,53 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::Channel,
 };
+use tonic_types::StatusExt;
 
-use crate::data::Data;
+use crate::{data::Data, exit::Error};
 
 /// Signed anew for each call, so that a command can go on for days.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
+/// The environment variable with a token.
+const TOKEN: &str = "ASSENT_TOKEN";
+/// The most bytes of a file with a token: more than a gateway accepts.
+const LARGEST_TOKEN: u64 = 1 << 16;
 
 /// How to reach a suite that runs.
+///
+/// A token is read from the environment or a file, never from the command line: other users of the
+/// machine can see that.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
     /// The gateway, as `assent serve` prints it; `https://` for TLS.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "ASSENT_ENDPOINT",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     endpoint: String,
     /// A PEM file with the authorities that its certificate is checked against; without one, the
     /// public web's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "ASSENT_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// A token to call it with. Without one, the development key in --data signs one.
-    #[arg(long, env = "ASSENT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
+    /// A file with the token to call it with, before that in `ASSENT_TOKEN`. Without either, the
+    /// development key in --data signs one.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The directory of that suite, where its development key is.
     #[arg(long, value_name = "DIR", default_value = "assent-data")]
     data: PathBuf,
 }
 
-/// A connection, made when it is first used.
+/// A connection as one caller, made when it is first used.
 #[derive(Debug)]
 pub(crate) struct Client {
     channel: Channel,
     endpoint: String,
-    credentials: Credentials,
-}
-
-enum Credentials {
-    Token(Bearer),
-    Development(Box<Issuer>),
+    bearer: Bearer,
+    /// What a token must say to do this: `the role ADMIN`.
+    needs: String,
 }
 
 /// A connection on which every call carries a token.
@@ -57,27 +68,25 @@ pub(crate) type Session = InterceptedService<Channel, Bearer>;
 
 /// Adds a token to every call.
 #[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<Ascii>);
-
-impl Bearer {
-    fn new(token: &str) -> anyhow::Result<Self> {
-        let mut value: MetadataValue<Ascii> =
-            format!("Bearer {token}").parse().context("that is not a token")?;
-        value.set_sensitive(true);
-        Ok(Self(value))
-    }
+pub(crate) enum Bearer {
+    /// The one that was given.
+    Given(MetadataValue<Ascii>),
+    /// A new one each time, signed by the development key.
+    Development(Arc<(Issuer, Caller)>),
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        let value = match self {
+            Self::Given(value) => value.clone(),
+            Self::Development(signer) => {
+                let (issuer, caller) = signer.as_ref();
+                header(&issuer.issue(caller, Clock::system().now(), TOKEN_LIFETIME))
+                    .ok_or_else(|| Status::internal("a signed token is not text"))?
+            }
+        };
+        request.metadata_mut().insert("authorization", value);
         Ok(request)
-    }
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials")
     }
 }
 
@@ -87,74 +96,188 @@ impl std::fmt::Debug for Bearer {
     }
 }
 
+fn header(token: &str) -> Option<MetadataValue<Ascii>> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 impl Connection {
-    /// The client that these describe.
-    pub(crate) fn open(&self) -> anyhow::Result<Client> {
-        let credentials = match &self.token {
-            Some(token) => Credentials::Token(Bearer::new(token.trim())?),
-            None => Credentials::Development(Box::new(self.development_issuer()?)),
+    /// Calls as a person's own app.
+    pub(crate) fn as_user(&self, subject_id: &str) -> Result<Client, Error> {
+        // Before it is put into a token, which would be refused as a whole.
+        if !proto::is_subject_id(subject_id) {
+            let what = "the subject is no subject id: 1 to 128 of A-Z a-z 0-9 . _ ~ -, and nothing \
+                        that looks like a phone number or an address";
+            return Err(Error::input(what));
+        }
+        self.open(Caller::user(subject_id), format!("the role USER and the subject {subject_id}"))
+    }
+
+    /// Calls as a business of this legal owner.
+    pub(crate) fn as_business(&self, business_id: &str, owner_id: &str) -> Result<Client, Error> {
+        let needs = format!("the role BUSINESS and the business {business_id}");
+        self.open(Caller::business(business_id, owner_id), needs)
+    }
+
+    /// Calls as the platform's back end.
+    pub(crate) fn as_app(&self) -> Result<Client, Error> {
+        self.open(Caller::named(Role::App, "back-end"), "the role APP".to_owned())
+    }
+
+    /// Calls as an operator.
+    pub(crate) fn as_admin(&self) -> Result<Client, Error> {
+        self.open(Caller::named(Role::Admin, "operator"), "the role ADMIN".to_owned())
+    }
+
+    /// Where it leads.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn open(&self, caller: Caller, needs: String) -> Result<Client, Error> {
+        let bearer = match self.token()? {
+            Some(token) => Bearer::Given(header(&token).ok_or_else(|| {
+                Error::not_allowed("what was given as a token is none: it has more than one line")
+            })?),
+            None => Bearer::Development(Arc::new((self.development_issuer()?, caller))),
         };
         let config = ClientConfig {
             endpoint: self.endpoint.clone(),
             ca_file: self.ca_file.clone(),
             ..ClientConfig::default()
         };
-        let channel = channel(&config).context("--endpoint or --ca-file")?;
-        Ok(Client { channel, endpoint: self.endpoint.clone(), credentials })
+        let channel = channel(&config).map_err(|error| {
+            Error::input(error.to_string()).with_next("see --endpoint, --ca-file")
+        })?;
+        Ok(Client { channel, endpoint: self.endpoint.clone(), bearer, needs })
     }
 
-    fn development_issuer(&self) -> anyhow::Result<Issuer> {
+    /// The token that was given, if one was.
+    fn token(&self) -> Result<Option<String>, Error> {
+        let token = match &self.token_file {
+            Some(file) => {
+                let mut text = String::new();
+                let read = File::open(file)
+                    .and_then(|file| file.take(LARGEST_TOKEN).read_to_string(&mut text));
+                read.map_err(|error| Error::unreadable(file, &error))?;
+                text
+            }
+            None => std::env::var(TOKEN).unwrap_or_default(),
+        };
+        let token = token.trim();
+        if token.is_empty() && self.token_file.is_some() {
+            return Err(Error::not_allowed("there is no token in the file given as --token-file"));
+        }
+        Ok((!token.is_empty()).then(|| token.to_owned()))
+    }
+
+    fn development_issuer(&self) -> Result<Issuer, Error> {
         // Nothing is made here: a key of our own would be refused.
         if !self.data.join(Data::DEVELOPMENT_KEY).exists() {
-            bail!(
-                "no suite has its development key in {}: give its directory with --data, or a \
-                 token with --token or ASSENT_TOKEN",
-                self.data.display()
-            );
+            let data = self.data.display();
+            let what =
+                format!("no token was given, and no suite has its development key in {data}");
+            return Err(Error::not_allowed(what).with_next(
+                "run `assent serve`, or say with --data where its directory is; for another \
+                 gateway, give a token in ASSENT_TOKEN or --token-file",
+            ));
         }
-        Data::open(&self.data)?.development_issuer()
+        Ok(Data::open(&self.data)?.development_issuer()?)
     }
 }
 
 impl Client {
-    /// Calls as an operator.
-    pub(crate) fn admin(&self) -> anyhow::Result<Session> {
-        let bearer = match &self.credentials {
-            Credentials::Token(bearer) => bearer.clone(),
-            Credentials::Development(issuer) => {
-                let caller = Caller::named(Role::Admin, "operator");
-                Bearer::new(&issuer.issue(&caller, Clock::system().now(), TOKEN_LIFETIME))?
-            }
-        };
-        Ok(InterceptedService::new(self.channel.clone(), bearer))
+    /// To make calls with.
+    pub(crate) fn session(&self) -> Session {
+        InterceptedService::new(self.channel.clone(), self.bearer.clone())
     }
 
     /// What a failed call means for whoever is at the terminal.
-    pub(crate) fn told(&self, status: &Status) -> anyhow::Error {
-        let Self { endpoint, credentials, .. } = self;
-        let reason =
-            proto::status::reason(status).map_or("no reason given", |one| one.as_str_name());
-        let said = format!("{} ({reason})", status.message());
-        match (status.code(), credentials) {
-            (Code::Unavailable, _) => {
-                anyhow::anyhow!("{endpoint} does not answer; does it run, at --endpoint? {said}")
+    pub(crate) fn told(&self, status: &Status) -> Error {
+        let reason = reason(status);
+        let said = match reason {
+            Some(reason) => format!("{} ({})", status.message(), reason.as_str_name()),
+            None => status.message().to_owned(),
+        };
+        let error = match (status.code(), reason) {
+            (_, None) => return self.no_answer(status),
+            (Code::Unauthenticated | Code::PermissionDenied, _) => self.not_allowed(&said),
+            (Code::NotFound, _) | (_, Some(Reason::SubjectErased)) => Error::not_found(said),
+            _ if is_passing(status) => Error::passing(said).with_next(wait(status)),
+            (Code::Unimplemented, _) => {
+                Error::failed(said).with_next("ask its operator whether it is an older version")
             }
-            (Code::Unauthenticated, Credentials::Development(_)) => anyhow::anyhow!(
-                "{endpoint} refuses the development key: --data must be the directory of that \
-                 suite; where there is none, give a token with --token or ASSENT_TOKEN. {said}"
-            ),
-            (Code::Unauthenticated | Code::PermissionDenied, _) => {
-                anyhow::anyhow!("a token with the role ADMIN is needed: {said}")
+            (Code::Internal | Code::Unknown | Code::DataLoss | Code::Ok, _) => {
+                let id = status.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
+                let next = format!("tell its operator the request id {}", id.unwrap_or("(none)"));
+                Error::failed(format!("{} failed: {said}", self.endpoint)).with_next(next)
             }
-            _ => anyhow::anyhow!(said),
+            _ => Error::input(said),
+        };
+        let bad = status.get_details_bad_request();
+        let violations = bad.into_iter().flat_map(|bad| bad.field_violations);
+        violations.fold(error, |error, one| error.with_fault(one.field, one.description))
+    }
+
+    fn not_allowed(&self, said: &str) -> Error {
+        let next = match &self.bearer {
+            Bearer::Given(_) => format!("give a token with {} in ASSENT_TOKEN", self.needs),
+            Bearer::Development(_) => "--data must be the directory of the suite that answers at \
+                                       --endpoint; for any other, give a token in ASSENT_TOKEN"
+                .to_owned(),
+        };
+        Error::not_allowed(format!("{} refuses: {said}", self.endpoint)).with_next(next)
+    }
+
+    /// An error that no service of ours made: what is between here and there.
+    fn no_answer(&self, status: &Status) -> Error {
+        let endpoint = &self.endpoint;
+        match (status.code(), cause(status)) {
+            (_, Some(io::ErrorKind::InvalidData)) => Error::not_allowed(format!(
+                "{endpoint} is not trusted: its certificate, or that it has none"
+            ))
+            .with_next("say with --ca-file who vouches for it; http:// if it has no TLS"),
+            (Code::Unavailable | Code::Unknown | Code::Cancelled, _) => {
+                Error::passing(format!("{endpoint} does not answer"))
+                    .with_next("run `assent serve`, or say with --endpoint where it runs")
+            }
+            _ => Error::failed(format!("{endpoint} answers as no gateway of Assent does"))
+                .with_next("see --endpoint"),
         }
+    }
+}
+
+/// Why the connection failed, as far as the system says.
+fn cause(status: &Status) -> Option<io::ErrorKind> {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// How long the service asks to wait.
+fn wait(status: &Status) -> String {
+    let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    match after {
+        Some(after) => format!("try again in {} s", after.as_secs_f64().ceil()),
+        None => "try again later".to_owned(),
     }
 }
 
 /// Whether the same call may succeed a moment later.
 pub(crate) fn is_passing(status: &Status) -> bool {
-    matches!(
+    let passing = matches!(
         status.code(),
-        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled
-    )
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Cancelled
+            | Code::Aborted
+    );
+    passing && reason(status) != Some(Reason::MessageTooLarge)
 }

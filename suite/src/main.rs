@@ -1,26 +1,46 @@
 //! `assent`: the whole suite in one process, its demonstration, tokens for development,
 //! and the client for people at a terminal.
 
+mod account;
+mod audience;
 mod client;
+mod completions;
 mod consent;
+mod contacts;
 mod data;
 mod demo;
 mod embedded;
+mod exit;
 mod match_keys;
+mod output;
+mod people;
+mod policy;
+mod request;
 mod serve;
+mod suggest;
 mod token;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use exit::{Error, Exit};
+
 // Thousands of small messages a second: measured in docs/benchmarks.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const EXAMPLES: &str = "\
+Examples:
+  assent                               the whole suite, with its data in ./assent-data
+  assent demo                          the whole story on generated people
+  assent consent show ann              what Ann has agreed to
+  assent consent show ann --json | jq  the same for machines
+  ASSENT_TOKEN=… assent policy list --endpoint https://gateway.example";
+
 /// Shares data about people between apps only as far as each of them has agreed.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -30,31 +50,43 @@ struct Cli {
 enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
-    Token(token::Arguments),
+    Policy(policy::Arguments),
     Consent(consent::Arguments),
+    Suggest(suggest::Arguments),
+    Account(account::Arguments),
+    Audience(audience::Arguments),
+    Contacts(contacts::Arguments),
+    Token(token::Arguments),
     MatchKeys(match_keys::Arguments),
+    Completions(completions::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let command =
         Cli::parse().command.unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
-    let done = match command {
-        Command::Serve(arguments) => serve::run(arguments).await.map(succeeded),
-        Command::Demo(arguments) => demo::run(arguments).await.map(succeeded),
-        Command::Token(arguments) => token::run(&arguments).map(succeeded),
-        Command::Consent(arguments) => consent::run(&arguments).map(succeeded),
-        Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
-    };
-    match done {
-        Ok(code) => code,
+    match run(command).await {
+        Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("assent: {error:#}");
-            ExitCode::FAILURE
+            error.report();
+            ExitCode::from(&error)
         }
     }
 }
 
-fn succeeded((): ()) -> ExitCode {
-    ExitCode::SUCCESS
+async fn run(command: Command) -> Result<Exit, Error> {
+    let done = |()| Exit::Done;
+    match command {
+        Command::Serve(arguments) => serve::run(arguments).await.map(done),
+        Command::Demo(arguments) => demo::run(arguments).await.map(done).map_err(Error::from),
+        Command::Audience(arguments) => audience::run(&arguments).await,
+        Command::Contacts(arguments) => contacts::run(&arguments).await,
+        Command::Policy(arguments) => policy::run(&arguments).await,
+        Command::Consent(arguments) => consent::run(&arguments).await,
+        Command::Suggest(arguments) => suggest::run(&arguments).await,
+        Command::Account(arguments) => account::run(&arguments).await,
+        Command::Token(arguments) => token::run(&arguments).map(done),
+        Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
+        Command::Completions(arguments) => completions::run(&arguments).map(done),
+    }
 }

@@ -1,6 +1,6 @@
 //! `assent serve`: all four services on embedded stores, until a signal stops them.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, fmt::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use proto::options::v1::Role;
@@ -13,6 +13,8 @@ use service_kit::{
 use crate::{
     data::Data,
     embedded::{Addresses, Embedded},
+    exit::Error,
+    output::say,
 };
 
 /// How long the printed tokens are valid.
@@ -20,8 +22,29 @@ const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
+const EXAMPLES: &str = "\
+Examples:
+  assent serve                                  on 127.0.0.1:8080, with its data in ./assent-data
+  assent serve --address 127.0.0.1:0 --json     on a free port, for programs";
+
+/// Calls to begin with: whose token, what is sent, and to which method.
+const CALLS: [(&str, &str, &str); 3] = [
+    ("APP", "", "list"),
+    (
+        "APP",
+        r#" -d '{"requestId": "1", "subjectId": "example-person", "jurisdiction": "DE", "ageBand": "AGE_BAND_ADULT", "accountCreatedAt": "2026-01-01T00:00:00Z"}'"#,
+        "assent.gateway.v1.AccountService/RegisterAccount",
+    ),
+    (
+        "USER",
+        r#" -d '{"subjectId": "example-person", "purposeId": "social.ads"}'"#,
+        "assent.consent.v1.ConsentService/Check",
+    ),
+];
+
 /// Runs the gateway and the three services in one process, on SQLite stores in one directory.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Where the gateway is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADDRESS)]
@@ -41,17 +64,24 @@ impl Default for Arguments {
 }
 
 /// Serves until a signal.
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let data = Data::open(&arguments.data)?;
     let issuer = data.development_issuer()?;
     let addresses = Addresses { gateway: arguments.address };
     let suite = Embedded::start(data, addresses, Clock::system()).await?;
-    if arguments.json {
-        println!("{}", as_json(&suite, &issuer));
+    let said = if arguments.json {
+        say!("{}", as_json(&suite, &issuer))
     } else {
-        welcome(&suite, &issuer, &arguments.data);
+        welcome(&suite, &issuer, &arguments.data)
+            .map_err(|error| Error::failed(error.to_string()))
+            .and_then(|text| say!("{text}"))
+    };
+    if let Err(closed) = said {
+        // Nobody will ever know where it is.
+        suite.stop().await.context("the suite did not stop cleanly")?;
+        return Err(closed);
     }
-    suite.finish().await.context("the suite did not stop cleanly")
+    Ok(suite.finish().await.context("the suite did not stop cleanly")?)
 }
 
 /// A development token for each role.
@@ -88,36 +118,31 @@ fn as_json(suite: &Embedded, issuer: &Issuer) -> serde_json::Value {
 }
 
 /// What a person needs to begin.
-fn welcome(suite: &Embedded, issuer: &Issuer, data: &std::path::Path) {
+fn welcome(
+    suite: &Embedded,
+    issuer: &Issuer,
+    data: &std::path::Path,
+) -> Result<String, fmt::Error> {
     let gateway = suite.gateway();
-    println!(
-        "Assent is serving on http://{gateway} (gRPC, reflection on), with its data in {}.\n",
+    let mut text = format!(
+        "Assent is serving on http://{gateway} (gRPC, reflection on), with its data in {}.\n\n",
         data.display()
     );
     for (name, address, admin) in suite.services() {
         let admin = admin.map(|admin| format!("   metrics http://{admin}/metrics"));
-        println!("  {name:<14} http://{address}{}", admin.unwrap_or_default());
+        writeln!(text, "  {name:<14} http://{address}{}", admin.unwrap_or_default())?;
     }
-    println!("\nDevelopment tokens, valid for a day (more with `assent token`):\n");
+    writeln!(text, "\nDevelopment tokens, valid for a day (more with `assent token`):\n")?;
     for (role, token) in tokens(issuer) {
-        println!("  export {role}={token}");
+        writeln!(text, "  export {role}={token}")?;
     }
-    println!("\nThree calls to paste, once the lines above are (grpcurl, or buf curl):\n");
-    let call = |token: &str, request: &str, method: &str| {
-        println!(
+    writeln!(text, "\nThree calls to paste, once the lines above are (grpcurl, or buf curl):\n")?;
+    for (token, request, method) in CALLS {
+        writeln!(
+            text,
             "  grpcurl -plaintext -H \"Authorization: Bearer ${token}\"{request} {gateway} {method}"
-        );
-    };
-    call("APP", "", "list");
-    call(
-        "APP",
-        r#" -d '{"requestId": "1", "subjectId": "example-person", "jurisdiction": "DE", "ageBand": "AGE_BAND_ADULT", "accountCreatedAt": "2026-01-01T00:00:00Z"}'"#,
-        "assent.gateway.v1.AccountService/RegisterAccount",
-    );
-    call(
-        "USER",
-        r#" -d '{"subjectId": "example-person", "purposeId": "social.ads"}'"#,
-        "assent.consent.v1.ConsentService/Check",
-    );
-    println!("\n`assent demo` plays the whole story. Ctrl-C stops.");
+        )?;
+    }
+    write!(text, "\n`assent demo` plays the whole story. Ctrl-C stops.")?;
+    Ok(text)
 }

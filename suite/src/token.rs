@@ -2,14 +2,20 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context;
 use proto::options::v1::Role;
 use service_kit::{auth::Caller, clock::Clock};
 
-use crate::data::Data;
+use crate::{data::Data, exit::Error, output::say};
+
+const EXAMPLES: &str = "\
+Examples:
+  assent token --role user --subject ann
+  assent token --role business --business corner-bakery --owner bakery-ltd --hours 1
+  (umask 077; assent token --role admin > admin.token)";
 
 /// Prints a token for a running development suite: `Authorization: Bearer <token>`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Whom the token stands for.
     #[arg(long, value_enum)]
@@ -47,12 +53,13 @@ enum RoleName {
 }
 
 /// Prints the token.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let subject = arguments.subject.as_str();
     let caller = match arguments.role {
         RoleName::User => Caller::user(subject),
         RoleName::Business => {
-            let business = arguments.business.as_deref().context("which business? (--business)")?;
+            let business = arguments.business.as_deref();
+            let business = business.ok_or_else(|| Error::usage("which business? (--business)"))?;
             Caller::business(business, arguments.owner.as_deref().unwrap_or(business))
         }
         RoleName::App => Caller::named(Role::App, subject),
@@ -61,6 +68,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let issuer = Data::open(&arguments.data)?.development_issuer()?;
     let lifetime = Duration::from_secs(arguments.hours.saturating_mul(3600));
-    println!("{}", issuer.issue(&caller, Clock::system().now(), lifetime));
-    Ok(())
+    say!("{}", issuer.issue(&caller, Clock::system().now(), lifetime))
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use consent_svc::receipt::{ConsentEvent, Record};
 
+use crate::output::plain;
+
 /// A record, to be read by a person.
 pub(super) struct Statement<'a>(pub(super) &'a Record);
 
@@ -50,7 +52,7 @@ impl fmt::Display for Statement<'_> {
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
-    writeln!(f, "  {name:<11} {value}")
+    writeln!(f, "  {name:<11} {}", plain(&value.to_string()))
 }
 
 fn answer(state: &str) -> &str {

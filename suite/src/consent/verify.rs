@@ -6,21 +6,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
 use consent_svc::receipt::{
     Chain, Failure, Instant, PublicKey, Receipt, Record, SigningKey, read_keys, verify_chains,
 };
 use serde_json::json;
 
 use super::statement::Statement;
-use crate::data::Data;
+use crate::{
+    data::Data,
+    exit::Error,
+    output::{plain, say},
+};
 
 /// The largest file that is read: far more than any receipt has.
 const LARGEST: u64 = 1 << 20;
 
+const EXAMPLES: &str = "\
+Examples:
+  assent consent verify receipt.json --keys keys.json
+  assent consent verify receipt-*.json --keys keys.json   (also whether they follow one another)";
+
 /// Checks receipts of consent, without asking anybody: signature, digests, and whether those of one
 /// person follow one another.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Receipts: what `grpcurl` or `buf curl` printed for `GetReceipt`.
     #[arg(required = true, value_name = "FILE")]
@@ -45,86 +54,94 @@ struct Checked<'a> {
 }
 
 /// Checks all of it, then fails if anything did.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let keys = keys(arguments)?;
     let checked: Vec<Checked<'_>> =
         arguments.receipts.iter().map(|file| check(file, &keys)).collect();
     let chains = verify_chains(checked.iter().filter_map(|checked| checked.record.as_ref()));
     if arguments.json {
-        println!("{}", as_json(&checked, &chains));
+        say!("{}", as_json(&checked, &chains))?;
     } else {
-        print(&checked, &chains);
+        print(&checked, &chains)?;
     }
     let bad = checked.iter().filter(|checked| !checked.failures.is_empty()).count();
     let broken = chains.iter().filter(|chain| !chain.failures.is_empty()).count();
     match (bad, broken) {
         (0, 0) => Ok(()),
-        (0, _) => bail!("the receipts do not follow one another"),
-        (bad, _) => bail!("{bad} of {} receipts do not verify", checked.len()),
+        (0, _) => Err(Error::input("the receipts do not follow one another")),
+        (bad, _) => Err(Error::input(format!("{bad} of {} receipts do not verify", checked.len()))),
     }
 }
 
-fn keys(arguments: &Arguments) -> anyhow::Result<Vec<PublicKey>> {
+fn keys(arguments: &Arguments) -> Result<Vec<PublicKey>, Error> {
     if let Some(file) = &arguments.keys {
-        let text = read(file).with_context(|| format!("reading {}", file.display()))?;
-        return read_keys(&text).with_context(|| file.display().to_string());
+        return read_keys(&read(file)?)
+            .map_err(|error| Error::input(format!("{}: {error}", file.display())));
     }
     let Some(secret) = Data::existing_secret(&arguments.data, Data::RECEIPT_KEY)? else {
-        bail!(
-            "a signature can be checked with its key only: give --keys FILE, with what \
-             GetReceiptKeys answers"
-        );
+        return Err(Error::input("a signature can be checked with its key only").with_next(
+            "give --keys FILE, with what `assent consent keys` or GetReceiptKeys answers",
+        ));
     };
-    let key = SigningKey::parse(secret.expose())?;
+    let key =
+        SigningKey::parse(secret.expose()).map_err(|error| Error::failed(error.to_string()))?;
     Ok(key.public(Instant::default().0).into_iter().collect())
 }
 
 fn check<'a>(file: &'a Path, keys: &[PublicKey]) -> Checked<'a> {
-    let receipt = read(file).and_then(|text| Ok(Receipt::read(&text)?));
+    let receipt = read(file).map_err(|error| error.to_string());
+    let receipt = receipt.and_then(|text| Receipt::read(&text).map_err(|error| error.to_string()));
     match receipt {
         Ok(receipt) => {
             let verified = receipt.verify(keys);
             Checked { file, record: verified.record, failures: verified.failures }
         }
         Err(error) => {
-            let failure = Failure::new("file", format!("{error:#}"));
+            let failure = Failure::new("file", error);
             Checked { file, record: None, failures: vec![failure] }
         }
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+fn read(file: &Path) -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
-    File::open(file)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    let read = File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
+    read.map_err(|error| Error::unreadable(file, &error))?;
     if text.len() as u64 > LARGEST {
-        bail!("larger than any receipt: more than {LARGEST} bytes");
+        let what = format!("{} is larger than any receipt", file.display());
+        return Err(Error::input(format!("{what}: more than {LARGEST} bytes")));
     }
     Ok(text)
 }
 
-fn print(checked: &[Checked<'_>], chains: &[Chain]) {
+fn print(checked: &[Checked<'_>], chains: &[Chain]) -> Result<(), Error> {
     for Checked { file, record, failures } in checked {
         match record {
             Some(record) if failures.is_empty() => {
-                println!("{}: genuine\n{}", file.display(), Statement(record));
+                say!("{}: genuine\n{}", name(file), Statement(record))?;
             }
             _ => {
-                println!("{}: NOT TO BE TRUSTED", file.display());
+                say!("{}: NOT TO BE TRUSTED", name(file))?;
                 for Failure { check, why } in failures {
-                    println!("  {check}: {why}");
+                    say!("  {check}: {}", plain(why))?;
                 }
-                println!();
+                say!("")?;
             }
         }
     }
     for Chain { subject_id, first, last, failures } in chains {
         if failures.is_empty() && first != last {
-            println!("The receipts of {subject_id}, events {first} to {last}, follow one another.");
+            say!("The receipts of {subject_id}, events {first} to {last}, follow one another.")?;
         }
         for Failure { check, why } in failures {
-            println!("{check}: {why}");
+            say!("{check}: {why}")?;
         }
     }
+    Ok(())
+}
+
+fn name(file: &Path) -> String {
+    plain(&file.display().to_string())
 }
 
 fn as_json(checked: &[Checked<'_>], chains: &[Chain]) -> serde_json::Value {

@@ -22,6 +22,7 @@ use service_kit::{
 use crate::{
     data::Data,
     embedded::{Addresses, Embedded},
+    output::say,
 };
 use parties::Parties;
 use population::Population;
@@ -32,8 +33,14 @@ const FRIEND_SUGGESTIONS: &str = "social.friend_suggestions";
 const MESSAGES: &str = "social.messages_from_businesses";
 const DAY: Duration = Duration::from_hours(24);
 
+const EXAMPLES: &str = "\
+Examples:
+  assent demo                                   on a suite of its own
+  assent demo --endpoint http://127.0.0.1:8080  on one that runs (`assent serve`)";
+
 /// Plays the whole story on a generated population and shows what each party sees.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// How many people have an account.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(4_000..=5_000_000))]
@@ -98,8 +105,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Stage::Own { suite, .. } = stage {
         suite.stop().await.context("the suite did not stop cleanly")?;
     }
-    println!("{}", shown?);
-    Ok(())
+    Ok(say!("{}", shown?)?)
 }
 
 async fn own_stage() -> anyhow::Result<(Stage, String, Issuer, Clock)> {

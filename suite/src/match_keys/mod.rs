@@ -6,14 +6,15 @@ mod progress;
 mod retire;
 mod rotation;
 
-use std::process::ExitCode;
-
 use proto::audience::v1::{
     ListMatchKeyVersionsRequest, directory_service_client::DirectoryServiceClient,
 };
 use tonic::Status;
 
-use crate::client::{Client, Session};
+use crate::{
+    client::{Client, Session},
+    exit::{Error, Exit},
+};
 use rotation::Rotation;
 
 /// Replaces the secret of audience-svc's match keys, step by step.
@@ -31,21 +32,20 @@ enum Command {
 }
 
 /// Does it.
-pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
-        Command::NewSecret(_) => new_secret::run(),
+        Command::NewSecret(_) => new_secret::run().map(|()| Exit::Done),
         Command::Progress(arguments) => progress::run(arguments).await,
-        Command::Retire(arguments) => retire::run(arguments).await,
+        Command::Retire(arguments) => retire::run(arguments).await.map(|()| Exit::Done),
     }
 }
 
-fn directory(client: &Client) -> anyhow::Result<DirectoryServiceClient<Session>> {
-    Ok(DirectoryServiceClient::new(client.admin()?))
+fn directory(client: &Client) -> DirectoryServiceClient<Session> {
+    DirectoryServiceClient::new(client.session())
 }
 
-/// How far it has come; the inner error is the suite's.
-async fn rotation(client: &Client) -> anyhow::Result<Result<Rotation, Status>> {
-    let mut directory = directory(client)?;
-    let asked = directory.list_match_key_versions(ListMatchKeyVersionsRequest {}).await;
-    Ok(asked.map(|answer| Rotation::new(answer.into_inner())))
+/// How far it has come.
+async fn rotation(client: &Client) -> Result<Rotation, Status> {
+    let asked = directory(client).list_match_key_versions(ListMatchKeyVersionsRequest {}).await?;
+    Ok(Rotation::new(asked.into_inner()))
 }

@@ -1,11 +1,18 @@
 //! `assent match-keys new-secret`.
 
-use std::process::ExitCode;
+use crate::{
+    data::Data,
+    exit::Error,
+    output::{note, say},
+};
 
-use crate::data::Data;
+const EXAMPLES: &str = "\
+Examples:
+  (umask 077; assent match-keys new-secret > match-key-2)";
 
 /// Prints a new random secret on standard output, and what to do with it on standard error.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {}
 
 const WHAT_TO_DO: &str = r#"
@@ -25,8 +32,8 @@ Roll that out to every replica of audience-svc, then let the app register everyb
 (PutIdentifiers). `assent match-keys progress --watch` shows how far it has come, and what is next."#;
 
 /// Prints it.
-pub(super) fn run() -> anyhow::Result<ExitCode> {
-    println!("{}", Data::fresh_secret()?);
-    eprintln!("{WHAT_TO_DO}");
-    Ok(ExitCode::SUCCESS)
+pub(super) fn run() -> Result<(), Error> {
+    say!("{}", Data::fresh_secret()?)?;
+    note(WHAT_TO_DO);
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::{
     io::{IsTerminal, stderr},
-    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -10,15 +9,22 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
 use super::{pace::Pace, rotation, rotation::Rotation};
-use crate::client::{Connection, is_passing};
+use crate::{
+    client::{Connection, is_passing},
+    exit::{Error, Exit},
+    output::{note, say},
+};
 
-/// It went well, and people are left under another version than the current one.
-const NOT_DONE: u8 = 3;
+const EXAMPLES: &str = "\
+Examples:
+  assent match-keys progress
+  assent match-keys progress --watch    until everybody is keyed under the newest version";
 
 /// Shows how many people are keyed under each version of the secret.
 ///
-/// Exit code 0: everybody is keyed under the newest one. 3: not yet. 1: it could not be asked.
+/// Exit code 0: everybody is keyed under the newest one. 7: not yet.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Go on until everybody is keyed under the newest version.
     #[arg(long)]
@@ -35,15 +41,15 @@ pub(crate) struct Arguments {
 }
 
 /// Shows it.
-pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let client = arguments.connection.open()?;
-    let mut now = rotation(&client).await?.map_err(|status| client.told(&status))?;
+pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    let client = arguments.connection.as_admin()?;
+    let mut now = rotation(&client).await.map_err(|status| client.told(&status))?;
     if arguments.watch {
         let mut watch = Watch::new(arguments.json);
         while !now.is_done() {
-            watch.show(&now);
+            watch.show(&now)?;
             sleep(Duration::from_secs(arguments.every)).await;
-            match rotation(&client).await? {
+            match rotation(&client).await {
                 Ok(seen) => now = seen,
                 // Replicas are restarted while this runs.
                 Err(status) if is_passing(&status) => watch.say("no answer; asking again"),
@@ -52,11 +58,11 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     if arguments.json {
-        println!("{}", now.as_json());
+        say!("{}", now.as_json())?;
     } else {
-        println!("{now}");
+        say!("{now}")?;
     }
-    Ok(if now.is_done() { ExitCode::SUCCESS } else { ExitCode::from(NOT_DONE) })
+    Ok(if now.is_done() { Exit::Done } else { Exit::No })
 }
 
 /// What is shown while it is waited for: a bar at a terminal, a line for each change elsewhere, or
@@ -79,7 +85,7 @@ impl Watch {
         Self { pace: Pace::default(), bar, as_json, as_lines, said: String::new() }
     }
 
-    fn show(&mut self, now: &Rotation) {
+    fn show(&mut self, now: &Rotation) -> Result<(), Error> {
         let (people, left) = (now.people(), now.left());
         self.pace.see(Instant::now(), left);
         let (pace, time_left) = (self.pace.per_second(), self.pace.time_left());
@@ -87,8 +93,7 @@ impl Watch {
             let mut shown = now.as_json();
             shown["per_second"] = pace.into();
             shown["seconds_left"] = time_left.map(|left| left.as_secs()).into();
-            println!("{shown}");
-            return;
+            return say!("{shown}");
         }
         self.bar.set_length(people);
         self.bar.set_position(people - left);
@@ -97,12 +102,13 @@ impl Watch {
             text = format!("{text}, {pace:.0} a second, about {} left", HumanDuration(left));
         }
         self.say(&text);
+        Ok(())
     }
 
     fn say(&mut self, text: &str) {
         self.bar.set_message(text.to_owned());
         if self.as_lines && self.said != text {
-            eprintln!("{text}");
+            note(text);
         }
         text.clone_into(&mut self.said);
     }

@@ -14,5 +14,6 @@ mod receipts;
 mod replicas;
 mod support;
 mod table;
+mod terminal;
 mod upload_killed;
 mod withdrawal;

@@ -70,7 +70,7 @@ impl World {
         self.cluster.spawn_at("audience-svc", &config, address);
         self.cluster.processes.push(gateway);
         // It listens before it is ready, and the gateway has to find it again.
-        while self.run(&["progress"]).status.code() == Some(1) {}
+        while self.run(&["progress"]).status.code() == Some(6) {}
     }
 
     fn command(&self, arguments: &[&str]) -> std::process::Command {
@@ -292,13 +292,13 @@ async fn a_secret_is_replaced_without_losing_anybody_and_one_is_given_up() {
 
     world.restart_with(&[2, 1]);
     let at = |second, first| vec![told((2, "current", second)), told((1, "older", first))];
-    assert_eq!(world.progress(), (Some(3), at(0, 6)));
+    assert_eq!(world.progress(), (Some(7), at(0, 6)));
     world.register(&PEOPLE[..3]).await;
-    assert_eq!(world.progress(), (Some(3), at(3, 3)));
+    assert_eq!(world.progress(), (Some(7), at(3, 3)));
     // Lists find those who are keyed under either.
     assert_eq!(world.found("halfway").await, PEOPLE);
     let refused = world.run(&["retire", "1", "--yes"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(3));
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(why.contains("1 of 1 replicas"), "{why}");
     assert_eq!(world.progress().1, at(3, 3));
@@ -321,10 +321,10 @@ async fn a_secret_is_replaced_without_losing_anybody_and_one_is_given_up() {
     world.restart_with(&[3]);
     world.register(&PEOPLE[..2]).await;
     let left = vec![told((3, "current", 2)), told((2, "unconfigured", 4))];
-    assert_eq!(world.progress(), (Some(3), left.clone()));
+    assert_eq!(world.progress(), (Some(7), left.clone()));
     assert_eq!(world.found("left").await, PEOPLE[..2]);
     let unsaid = world.run(&["retire", "2"]);
-    assert_eq!(unsaid.status.code(), Some(1));
+    assert_eq!(unsaid.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&unsaid.stderr).contains("--yes"));
     assert_eq!(world.progress().1, left);
     assert!(world.run(&["retire", "2", "--yes"]).status.success());
@@ -337,13 +337,15 @@ async fn a_secret_is_replaced_without_losing_anybody_and_one_is_given_up() {
 fn a_suite_that_cannot_be_asked_is_told_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = ["match-keys", "progress", "--endpoint", "http://127.0.0.1:1", "--data"];
-    let failed = |arguments: &[&str]| {
-        let output = assent().args(nowhere).arg(directory.path()).args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
+    let failed = |token: &str, code| {
+        let mut command = assent();
+        command.args(nowhere).arg(directory.path()).env("ASSENT_TOKEN", token);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
         String::from_utf8(output.stderr).unwrap()
     };
-    assert!(failed(&[]).contains("--token"));
+    assert!(failed("", 4).contains("--token-file"));
     // Nothing was made there that would look like a suite.
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-    assert!(failed(&["--token", "sesame"]).contains("--endpoint"));
+    assert!(failed("sesame", 6).contains("--endpoint"));
 }

@@ -1,0 +1,110 @@
+//! `assent account register`.
+
+use prost_types::Timestamp;
+use proto::{
+    consent::v1::AgeBand,
+    gateway::v1::RegisterAccountRequest,
+    types::v1::{RejectionReason, StorageStatus},
+};
+use service_kit::clock::Clock;
+
+use super::{accounts, identifiers::Identifiers};
+use crate::{
+    client::Connection,
+    exit::Error,
+    output::{Output, table, words},
+    request::RequestId,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  assent account register ann --jurisdiction DE --app messenger --app social --identifiers ann.txt
+  assent account register bob --jurisdiction US-CA --age-band under-age
+
+People register before they decide: audience-svc and suggest-svc store nothing until they agree.
+Once they have, run it again.
+
+As: APP";
+
+/// Makes an account known to every service, or replaces what is known of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The account.
+    #[arg(value_name = "SUBJECT")]
+    subject_id: String,
+    /// Whose law applies: a country, or a part of it (`US-CA`).
+    #[arg(long, value_name = "PLACE")]
+    jurisdiction: String,
+    /// Whether a guardian decides.
+    #[arg(long, value_enum, default_value = "adult")]
+    age_band: Age,
+    /// When the account was opened, as RFC 3339; without it: now.
+    #[arg(long, value_name = "TIME")]
+    created_at: Option<Timestamp>,
+    /// An app in which the person has an account; can be repeated.
+    #[arg(long = "app", value_name = "APP")]
+    apps: Vec<String>,
+    /// The region of phone numbers without a country code: `DE`.
+    #[arg(long, value_name = "REGION", default_value = "")]
+    region: String,
+    #[command(flatten)]
+    request: RequestId,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    identifiers: Identifiers,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Age {
+    /// Decides alone.
+    Adult,
+    /// A guardian decides.
+    UnderAge,
+}
+
+/// Registers the account. Identifiers that were refused make it fail, though the others count.
+pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
+    let client = arguments.connection.as_app()?;
+    let (places, identifiers): (Vec<_>, Vec<_>) = arguments.identifiers.read()?.into_iter().unzip();
+    let age_band = match arguments.age_band {
+        Age::Adult => AgeBand::Adult,
+        Age::UnderAge => AgeBand::UnderAge,
+    };
+    let request = RegisterAccountRequest {
+        request_id: arguments.request.get(),
+        subject_id: arguments.subject_id.clone(),
+        jurisdiction: arguments.jurisdiction.clone(),
+        age_band: age_band.into(),
+        account_created_at: arguments.created_at.or_else(|| Some(Clock::system().now().into())),
+        apps: arguments.apps.clone(),
+        identifiers,
+        default_region: arguments.region.clone(),
+    };
+    let made = accounts(&client).register_account(request).await;
+    let made = made.map_err(|status| client.told(&status))?.into_inner();
+    let mut people = table(["SERVICE", "DATA"]);
+    let services = [
+        ("consent-svc", made.consent()),
+        ("audience-svc", made.audience()),
+        ("suggest-svc", made.suggest()),
+    ];
+    for (service, status) in services {
+        let data = words(StorageStatus::as_str_name(&status), "STORAGE_STATUS_");
+        people.add_row([service.to_owned(), data]);
+    }
+    arguments.output.one(&made, people.trim_fmt())?;
+    if made.rejections.is_empty() {
+        return Ok(());
+    }
+    let what = "the account is registered, without the identifiers that were refused";
+    let fault = |error: Error, one: &proto::types::v1::Rejection| {
+        let at = places.get(one.index as usize).cloned().unwrap_or_default();
+        let why = words(RejectionReason::as_str_name(&one.reason()), "REJECTION_REASON_");
+        error.with_fault(at, why)
+    };
+    Err(made.rejections.iter().fold(Error::input(what), fault))
+}

@@ -1,0 +1,1 @@
+//! Every command, its exit codes and its forms.

@@ -1,6 +1,9 @@
 //! The command line, as people and scripts meet it: the real binary against a real suite.
 
 mod commands;
+mod errors;
+mod help;
+mod stub;
 
 use std::{
     path::{Path, PathBuf},
@@ -81,4 +84,11 @@ pub(crate) fn write(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> 
     let file = directory.join(name);
     std::fs::write(&file, content).unwrap();
     file
+}
+
+/// Syncs a person's whole address book.
+pub(crate) fn sync(terminal: &Terminal, person: &str, phones: &[&str]) {
+    let rows: String = phones.iter().map(|phone| format!("{phone}\n")).collect();
+    terminal.write("contacts.csv", format!("phone\n{rows}"));
+    terminal.done(&format!("contacts sync contacts.csv {person}"));
 }

@@ -135,6 +135,11 @@ impl Connection {
         self.open(Caller::named(Role::Admin, "operator"), "any role".to_owned())
     }
 
+    /// Where it leads.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     fn open(&self, caller: Caller, needs: String) -> Result<Client, Error> {
         let bearer = match self.token()? {
             Some(token) => Bearer::Given(header(&token).ok_or_else(|| {

@@ -2,15 +2,18 @@
 //! and the client for people at a terminal.
 
 mod account;
+mod audience;
 mod client;
 mod completions;
 mod consent;
+mod contacts;
 mod data;
 mod demo;
 mod embedded;
 mod exit;
 mod match_keys;
 mod output;
+mod people;
 mod policy;
 mod request;
 mod serve;
@@ -49,6 +52,8 @@ enum Command {
     Demo(demo::Arguments),
     Policy(policy::Arguments),
     Consent(consent::Arguments),
+    Audience(audience::Arguments),
+    Contacts(contacts::Arguments),
     Suggest(suggest::Arguments),
     Account(account::Arguments),
     Token(token::Arguments),
@@ -78,6 +83,8 @@ async fn run(command: Command) -> Result<Exit, Error> {
         Command::Consent(arguments) => consent::run(&arguments).await,
         Command::Suggest(arguments) => suggest::run(&arguments).await,
         Command::Account(arguments) => account::run(&arguments).await,
+        Command::Audience(arguments) => audience::run(&arguments).await,
+        Command::Contacts(arguments) => contacts::run(&arguments).await,
         Command::Token(arguments) => token::run(&arguments).map(done),
         Command::MatchKeys(arguments) => match_keys::run(&arguments).await,
         Command::Completions(arguments) => completions::run(&arguments).map(done),

@@ -31,21 +31,27 @@ fn assert_told(ran: &Ran, code: i32, said: &[&str]) {
     }
 }
 
+/// Runs commands with a token of this role.
+fn as_whom(terminal: &Terminal, role: &str) -> impl Fn(&str) -> Ran {
+    let token = terminal.done(&format!("token --role {role}"));
+    move |arguments| {
+        let mut command = terminal.command();
+        ran(command.args(arguments.split_whitespace()).env("ASSENT_TOKEN", token.trim()))
+    }
+}
+
 #[test]
 fn who_may_not_and_what_is_not_there_is_told() {
     let terminal = Terminal::start();
-    let as_whom = |role: &str| {
-        let token = terminal.done(&format!("token --role {role}"));
-        move |arguments: &str| {
-            let mut command = terminal.command();
-            ran(command.args(arguments.split_whitespace()).env("ASSENT_TOKEN", token.trim()))
-        }
-    };
-    let bob = as_whom("user --subject bob");
+    let bob = as_whom(&terminal, "user --subject bob");
     assert_told(&bob("consent show ann"), 4, &["REASON_NOT_OWN_DATA", "the subject ann"]);
     assert_told(&bob("account register bob --jurisdiction DE"), 4, &["the role APP"]);
     assert_told(&bob("match-keys progress"), 4, &["the role ADMIN"]);
-    assert_told(&as_whom("user --subject bob --hours 0")("policy list"), 4, &["expired"]);
+    assert_told(
+        &as_whom(&terminal, "user --subject bob --hours 0")("policy list"),
+        4,
+        &["expired"],
+    );
     assert_told(&terminal.run("consent show ann"), 5, &["no such subject"]);
     assert_told(&terminal.run("policy show none"), 5, &["`assent policy list`"]);
     assert_told(&terminal.run("policy show none --version 3"), 5, &["no such policy version"]);
@@ -74,7 +80,7 @@ fn who_may_not_and_what_is_not_there_is_told() {
 fn a_policy_file_with_faults_is_told_with_each() {
     let terminal = Terminal::start();
     let example = include_str!("../../../../consent-svc/policies/example-opt-in.json");
-    let mut publish = |name: &str, text: &str| {
+    let publish = |name: &str, text: &str| {
         terminal.write(name, text);
         terminal.run(&format!("policy publish {name}"))
     };

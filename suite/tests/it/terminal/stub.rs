@@ -2,13 +2,13 @@
 
 use std::{collections::VecDeque, sync::Mutex};
 
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::stream;
 use proto::gateway::v1::{
     account_service_server::{AccountService, AccountServiceServer},
     *,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{Request, Response, Status, codegen::tokio_stream::wrappers::TcpListenerStream};
+use tonic::{Request, Response, Status, codegen::BoxStream, transport::server::TcpIncoming};
 
 /// Answers, one a call, in this order.
 pub(super) type Answers<T> = Mutex<VecDeque<Result<T, Status>>>;
@@ -28,8 +28,6 @@ pub(super) fn answers<T>(answers: impl IntoIterator<Item = Result<T, Status>>) -
 
 #[tonic::async_trait]
 impl AccountService for Script {
-    type ExportAccountStream = BoxStream<'static, Result<ExportAccountResponse, Status>>;
-
     async fn register_account(
         &self,
         _: Request<RegisterAccountRequest>,
@@ -55,9 +53,9 @@ impl AccountService for Script {
     async fn export_account(
         &self,
         _: Request<ExportAccountRequest>,
-    ) -> Result<Response<Self::ExportAccountStream>, Status> {
+    ) -> Result<Response<BoxStream<ExportAccountResponse>>, Status> {
         let parts: Vec<_> = self.export.lock().unwrap().drain(..).collect();
-        Ok(Response::new(stream::iter(parts).boxed()))
+        Ok(Response::new(Box::pin(stream::iter(parts))))
     }
 }
 
@@ -67,6 +65,6 @@ pub(super) async fn serve(script: Script) -> (String, JoinHandle<()>) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = tonic::transport::Server::builder()
         .add_service(AccountServiceServer::new(script))
-        .serve_with_incoming(TcpListenerStream::new(listener));
+        .serve_with_incoming(TcpIncoming::from(listener));
     (url, tokio::spawn(async move { serving.await.unwrap() }))
 }

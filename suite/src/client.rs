@@ -147,6 +147,9 @@ impl Connection {
             })?),
             None => Bearer::Development(Arc::new((self.development_issuer()?, caller))),
         };
+        if let Some(file) = &self.ca_file {
+            File::open(file).map_err(|error| Error::unreadable(file, &error))?;
+        }
         let config = ClientConfig {
             endpoint: self.endpoint.clone(),
             ca_file: self.ca_file.clone(),

@@ -10,6 +10,10 @@ use proto::{
     status,
     types::v1::ExportRecord,
 };
+use service_kit::{
+    auth::{Caller, Issuer},
+    clock::Clock,
+};
 use tonic::Status;
 
 use super::{
@@ -33,7 +37,10 @@ fn assert_told(ran: &Ran, code: i32, said: &[&str]) {
 
 /// Runs commands with a token of this role.
 fn as_whom(terminal: &Terminal, role: &str) -> impl Fn(&str) -> Ran {
-    let token = terminal.done(&format!("token --role {role}"));
+    with_token(terminal, terminal.done(&format!("token --role {role}")))
+}
+
+fn with_token(terminal: &Terminal, token: String) -> impl Fn(&str) -> Ran {
     move |arguments| {
         let mut command = terminal.command();
         ran(command.args(arguments.split_whitespace()).env("ASSENT_TOKEN", token.trim()))
@@ -47,11 +54,11 @@ fn who_may_not_and_what_is_not_there_is_told() {
     assert_told(&bob("consent show ann"), 4, &["REASON_NOT_OWN_DATA", "the subject ann"]);
     assert_told(&bob("account register bob --jurisdiction DE"), 4, &["the role APP"]);
     assert_told(&bob("match-keys progress"), 4, &["the role ADMIN"]);
-    assert_told(
-        &as_whom(&terminal, "user --subject bob --hours 0")("policy list"),
-        4,
-        &["expired"],
-    );
+    let key = terminal.directory.path().join("assent-data/development-key.pem");
+    let yesterday = Clock::system().now().minus(Duration::from_hours(24));
+    let old = Issuer::development(&key).unwrap();
+    let old = old.issue(&Caller::user("bob"), yesterday, Duration::from_hours(1));
+    assert_told(&with_token(&terminal, old)("policy list"), 4, &["the token has expired"]);
     assert_told(&terminal.run("consent show ann"), 5, &["no such subject"]);
     assert_told(&terminal.run("policy show none"), 5, &["`assent policy list`"]);
     assert_told(&terminal.run("policy show none --version 3"), 5, &["no such policy version"]);

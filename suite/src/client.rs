@@ -130,6 +130,11 @@ impl Connection {
         self.open(Caller::named(Role::Admin, "operator"), "the role ADMIN".to_owned())
     }
 
+    /// Asks what everybody may ask.
+    pub(crate) fn as_anybody(&self) -> Result<Client, Error> {
+        self.open(Caller::named(Role::Admin, "operator"), "any role".to_owned())
+    }
+
     /// Where it leads.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
@@ -142,6 +147,9 @@ impl Connection {
             })?),
             None => Bearer::Development(Arc::new((self.development_issuer()?, caller))),
         };
+        if let Some(file) = &self.ca_file {
+            File::open(file).map_err(|error| Error::unreadable(file, &error))?;
+        }
         let config = ClientConfig {
             endpoint: self.endpoint.clone(),
             ca_file: self.ca_file.clone(),
@@ -196,10 +204,12 @@ impl Client {
     /// What a failed call means for whoever is at the terminal.
     pub(crate) fn told(&self, status: &Status) -> Error {
         let reason = reason(status);
-        let said = match reason {
-            Some(reason) => format!("{} ({})", status.message(), reason.as_str_name()),
-            None => status.message().to_owned(),
-        };
+        let faults =
+            status.get_details_bad_request().map_or(Vec::new(), |bad| bad.field_violations);
+        // Which fields they are stands below.
+        let generic = !faults.is_empty() && status.message().starts_with("invalid: ");
+        let message = if generic { "the gateway finds faults" } else { status.message() };
+        let said = format!("{message} ({})", reason.unwrap_or_default().as_str_name());
         let error = match (status.code(), reason) {
             (_, None) => return self.no_answer(status),
             (Code::Unauthenticated | Code::PermissionDenied, _) => self.not_allowed(&said),
@@ -215,9 +225,7 @@ impl Client {
             }
             _ => Error::input(said),
         };
-        let bad = status.get_details_bad_request();
-        let violations = bad.into_iter().flat_map(|bad| bad.field_violations);
-        violations.fold(error, |error, one| error.with_fault(one.field, one.description))
+        faults.into_iter().fold(error, |error, one| error.with_fault(one.field, one.description))
     }
 
     fn not_allowed(&self, said: &str) -> Error {
@@ -250,14 +258,16 @@ impl Client {
 
 /// Why the connection failed, as far as the system says.
 fn cause(status: &Status) -> Option<io::ErrorKind> {
-    let mut source = status.source();
+    let (mut source, mut kind) = (status.source(), None);
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
-        }
         source = error.source();
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            // The innermost one: the others are around it, and say no more than that it failed.
+            kind = Some(error.kind());
+            source = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+        }
     }
-    None
+    kind
 }
 
 /// How long the service asks to wait.

@@ -109,6 +109,17 @@ impl Error {
         self
     }
 
+    /// Says of faults in this message where they are in the file that it was made from.
+    #[must_use]
+    pub(crate) fn within(mut self, message: &str) -> Self {
+        for (at, _) in self.told_mut().into_iter().flat_map(|told| &mut told.faults) {
+            if let Some(inside) = at.strip_prefix(message) {
+                *at = inside.trim_start_matches('.').to_owned();
+            }
+        }
+        self
+    }
+
     /// Says first what was being done.
     #[must_use]
     pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
@@ -202,6 +213,9 @@ impl From<&Error> for ExitCode {
 
 /// Why a file cannot be read or written, without the number of the system's error.
 fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return "it is no text in UTF-8".to_owned();
+    }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -2,15 +2,16 @@
 
 use prost_types::Timestamp;
 use proto::{
-    consent::v1::AgeBand,
+    consent::v1::{AgeBand, GetConsentRequest, consent_service_client::ConsentServiceClient},
     gateway::v1::RegisterAccountRequest,
     types::v1::{RejectionReason, StorageStatus},
 };
 use service_kit::clock::Clock;
+use tonic::Code;
 
 use super::{accounts, identifiers::Identifiers};
 use crate::{
-    client::Connection,
+    client::{Client, Connection},
     exit::Error,
     output::{Output, table, words},
     request::RequestId,
@@ -39,7 +40,7 @@ pub(super) struct Arguments {
     /// Whether a guardian decides.
     #[arg(long, value_enum, default_value = "adult")]
     age_band: Age,
-    /// When the account was opened, as RFC 3339; without it: now.
+    /// When the account was opened, as RFC 3339; without it: as is known of it, or now.
     #[arg(long, value_name = "TIME")]
     created_at: Option<Timestamp>,
     /// An app in which the person has an account; can be repeated.
@@ -74,12 +75,16 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
         Age::Adult => AgeBand::Adult,
         Age::UnderAge => AgeBand::UnderAge,
     };
+    let created_at = match arguments.created_at {
+        Some(at) => at,
+        None => known_since(&client, &arguments.subject_id).await?,
+    };
     let request = RegisterAccountRequest {
         request_id: arguments.request.get(),
         subject_id: arguments.subject_id.clone(),
         jurisdiction: arguments.jurisdiction.clone(),
         age_band: age_band.into(),
-        account_created_at: arguments.created_at.or_else(|| Some(Clock::system().now().into())),
+        account_created_at: Some(created_at),
         apps: arguments.apps.clone(),
         identifiers,
         default_region: arguments.region.clone(),
@@ -107,4 +112,21 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
         error.with_fault(at, why)
     };
     Err(made.rejections.iter().fold(Error::input(what), fault))
+}
+
+/// When the account was opened, as it was registered before; else now. Registering it again must not
+/// make it younger: some policies ask older accounts only.
+async fn known_since(client: &Client, subject_id: &str) -> Result<Timestamp, Error> {
+    let request = GetConsentRequest { subject_id: subject_id.to_owned(), as_of: None };
+    match ConsentServiceClient::new(client.session()).get_consent(request).await {
+        Ok(found) => {
+            let known = found.into_inner().subject.and_then(|subject| subject.account_created_at);
+            Ok(known.unwrap_or_else(|| Clock::system().now().into()))
+        }
+        // Whatever is wrong with the request, registering tells with all the rest.
+        Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
+            Ok(Clock::system().now().into())
+        }
+        Err(status) => Err(client.told(&status)),
+    }
 }

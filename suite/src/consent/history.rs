@@ -39,7 +39,8 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
         let chosen = |granted| {
             let of = event.choices.iter().filter(|choice| choice.granted == granted);
             let ids: Vec<&str> = of.map(|choice| choice.purpose_id.as_str()).collect();
-            if ids.is_empty() { "-".to_owned() } else { ids.join(" ") }
+            // One below the other: there may be many.
+            if ids.is_empty() { "-".to_owned() } else { ids.join("\n") }
         };
         people.add_row([
             event.revision.to_string(),

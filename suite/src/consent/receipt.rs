@@ -71,7 +71,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
 
 /// Gets the keys.
 pub(super) async fn keys(arguments: &KeysArguments) -> Result<(), Error> {
-    let client = arguments.connection.as_admin()?;
+    let client = arguments.connection.as_anybody()?;
     let given = consent(&client).get_receipt_keys(GetReceiptKeysRequest {}).await;
     let given = given.map_err(|status| client.told(&status))?.into_inner();
     print(&given, arguments.out.as_ref())

@@ -17,8 +17,15 @@ use crate::{
 };
 use rotation::Rotation;
 
+const EXAMPLES: &str = "\
+Examples:
+  (umask 077; assent match-keys new-secret > match-key-2)
+  assent match-keys progress --watch
+  assent match-keys retire 1";
+
 /// Replaces the secret of audience-svc's match keys, step by step.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

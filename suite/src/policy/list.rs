@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 
 /// Prints them.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
-    let client = arguments.connection.as_admin()?;
+    let client = arguments.connection.as_anybody()?;
     let policies = all(&client).await?;
     let mut people = table(["POLICY", "VERSION", "STATE", "EFFECTIVE", "WHERE", "TITLE"]);
     for policy in &policies {

@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let draft = policies(&client).create_policy(create).await;
     let draft = draft.map_err(|status| match client.told(&status) {
         Error::Passing(told) => Error::Passing(told).with_next(again.clone()),
-        error => error.while_doing(arguments.file.display()),
+        error => error.within("spec").while_doing(arguments.file.display()),
     })?;
     let draft = draft.into_inner().policy.unwrap_or_default();
     let (policy_id, version) = name(&draft);

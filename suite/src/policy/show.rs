@@ -41,7 +41,7 @@ pub(super) struct Arguments {
 
 /// Prints it.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
-    let client = arguments.connection.as_admin()?;
+    let client = arguments.connection.as_anybody()?;
     let policy_id = &arguments.policy_id;
     let policy = match arguments.version {
         Some(version) => get(&client, PolicyRef { policy_id: policy_id.clone(), version }).await?,

@@ -2,7 +2,7 @@
 
 use proto::suggest::v1::{DismissSuggestionRequest, ExplainSuggestionRequest};
 
-use super::suggestions;
+use super::{find, suggestions};
 use crate::{
     client::Connection,
     exit::Error,
@@ -12,13 +12,13 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  assent suggest explain ann SUGGESTION    (an id from `assent suggest list`)
+  assent suggest explain ann bob
 
 As: USER (the subject)";
 
 const DISMISS_EXAMPLES: &str = "\
 Examples:
-  assent suggest dismiss ann SUGGESTION    (an id from `assent suggest list`)
+  assent suggest dismiss ann bob
 
 As: USER (the subject)";
 
@@ -29,9 +29,9 @@ pub(super) struct Arguments {
     /// To whom it was suggested.
     #[arg(value_name = "SUBJECT")]
     subject_id: String,
-    /// Its id in the list.
-    #[arg(value_name = "SUGGESTION")]
-    suggestion_id: String,
+    /// Who was suggested, or the id of the suggestion.
+    #[arg(value_name = "PERSON")]
+    suggested: String,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -45,9 +45,9 @@ pub(super) struct DismissArguments {
     /// To whom it was suggested.
     #[arg(value_name = "SUBJECT")]
     subject_id: String,
-    /// Its id in the list.
-    #[arg(value_name = "SUGGESTION")]
-    suggestion_id: String,
+    /// Who was suggested, or the id of the suggestion.
+    #[arg(value_name = "PERSON")]
+    suggested: String,
     #[command(flatten)]
     request: RequestId,
     #[command(flatten)]
@@ -59,7 +59,8 @@ pub(super) struct DismissArguments {
 /// Explains it.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let client = arguments.connection.as_user(&arguments.subject_id)?;
-    let request = ExplainSuggestionRequest { suggestion_id: arguments.suggestion_id.clone() };
+    let suggestion_id = find(&client, &arguments.suggested).await?;
+    let request = ExplainSuggestionRequest { suggestion_id };
     let answer = suggestions(&client).explain_suggestion(request).await;
     let answer = answer.map_err(|status| client.told(&status))?.into_inner();
     let under = answer.purpose_ids.join(", ");
@@ -69,10 +70,8 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
 /// Dismisses it.
 pub(super) async fn dismiss(arguments: &DismissArguments) -> Result<(), Error> {
     let client = arguments.connection.as_user(&arguments.subject_id)?;
-    let request = DismissSuggestionRequest {
-        request_id: arguments.request.get(),
-        suggestion_id: arguments.suggestion_id.clone(),
-    };
+    let suggestion_id = find(&client, &arguments.suggested).await?;
+    let request = DismissSuggestionRequest { request_id: arguments.request.get(), suggestion_id };
     let answer = suggestions(&client).dismiss_suggestion(request).await;
     let answer = answer.map_err(|status| client.told(&status))?.into_inner();
     arguments.output.one(&answer, "Dismissed.")

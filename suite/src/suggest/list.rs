@@ -1,8 +1,8 @@
 //! `assent suggest list`.
 
-use proto::suggest::v1::{ListSuggestionsRequest, MutualCount, SuggestionReason};
+use proto::suggest::v1::{MutualCount, SuggestionReason};
 
-use super::suggestions;
+use super::{MOST, listed};
 use crate::{
     client::Connection,
     exit::Error,
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "SUBJECT")]
     subject_id: String,
     /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     limit: u32,
     #[command(flatten)]
     output: Output,
@@ -35,10 +35,8 @@ pub(super) struct Arguments {
 /// Prints them.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let client = arguments.connection.as_user(&arguments.subject_id)?;
-    let request = ListSuggestionsRequest { limit: arguments.limit };
-    let listed = suggestions(&client).list_suggestions(request).await;
-    let listed = listed.map_err(|status| client.told(&status))?.into_inner().suggestions;
-    let mut people = table(["PERSON", "WHY", "MUTUAL", "NAMED", "SUGGESTION"]);
+    let listed = listed(&client, arguments.limit).await?;
+    let mut people = table(["PERSON", "WHY", "MUTUAL", "NAMED"]);
     for one in &listed {
         let mutual = match one.mutual_connections() {
             MutualCount::Unspecified => "-".to_owned(),
@@ -50,7 +48,6 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
             words(SuggestionReason::as_str_name(&one.reason()), "SUGGESTION_REASON_"),
             mutual,
             if named.is_empty() { "-".to_owned() } else { named.join(" ") },
-            one.suggestion_id.clone(),
         ]);
     }
     let empty = "Nobody: either has not agreed, or nothing connects them (`assent contacts sync`).";

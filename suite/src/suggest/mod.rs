@@ -4,7 +4,9 @@ mod blocks;
 mod explain;
 mod list;
 
-use proto::suggest::v1::suggestion_service_client::SuggestionServiceClient;
+use proto::suggest::v1::{
+    ListSuggestionsRequest, Suggestion, suggestion_service_client::SuggestionServiceClient,
+};
 
 use crate::{
     client::{Client, Session},
@@ -14,7 +16,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   assent suggest list ann
-  assent suggest explain ann SUGGESTION
+  assent suggest explain ann bob
   assent suggest block ann mallory";
 
 /// People whom a person may know, why, and whom not to suggest.
@@ -50,4 +52,26 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Error> {
 
 fn suggestions(client: &Client) -> SuggestionServiceClient<Session> {
     SuggestionServiceClient::new(client.session())
+}
+
+/// The most that are suggested at once.
+const MOST: u32 = 50;
+/// No subject id is longer; ids of suggestions are.
+const LONGEST_SUBJECT_ID: usize = 128;
+
+async fn listed(client: &Client, limit: u32) -> Result<Vec<Suggestion>, Error> {
+    let answer = suggestions(client).list_suggestions(ListSuggestionsRequest { limit }).await;
+    Ok(answer.map_err(|status| client.told(&status))?.into_inner().suggestions)
+}
+
+/// The id of the suggestion of this person; or what was given, which is such an id itself.
+async fn find(client: &Client, given: &str) -> Result<String, Error> {
+    if given.len() > LONGEST_SUBJECT_ID {
+        return Ok(given.to_owned());
+    }
+    let of = listed(client, MOST).await?.into_iter().find(|one| one.subject_id == given);
+    of.map(|one| one.suggestion_id).ok_or_else(|| {
+        Error::not_found(format!("{given} is not suggested, or not any more"))
+            .with_next("see `assent suggest list`")
+    })
 }

@@ -12,7 +12,12 @@ use tonic::transport::{Channel, Endpoint};
 
 /// The binary `assent`.
 pub(crate) fn assent() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_assent"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assent"));
+    // Not what whoever runs the tests has in their shell.
+    for name in ["ASSENT_ENDPOINT", "ASSENT_CA_FILE", "ASSENT_TOKEN"] {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// A process that is killed when its test ends.

@@ -2,6 +2,9 @@
 
 mod address_books;
 mod commands;
+mod errors;
+mod help;
+mod stub;
 mod lists;
 mod wire;
 
@@ -90,4 +93,11 @@ pub(crate) fn write(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> 
     let file = directory.join(name);
     std::fs::write(&file, content).unwrap();
     file
+}
+
+/// Syncs a person's whole address book.
+pub(crate) fn sync(terminal: &Terminal, person: &str, phones: &[&str]) {
+    let rows: String = phones.iter().map(|phone| format!("{phone}\n")).collect();
+    terminal.write("contacts.csv", format!("phone\n{rows}"));
+    terminal.done(&format!("contacts sync contacts.csv {person}"));
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod canary;
+mod clients;
 mod cluster;
 mod demo;
 mod drain;

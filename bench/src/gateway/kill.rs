@@ -48,9 +48,9 @@ const ABSENCE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream that has ended.
-struct Ended {
-    began: Instant,
-    ended: Instant,
+struct Streamed {
+    from: Instant,
+    until: Instant,
     /// The replica that acknowledged, if one did.
     replica: std::result::Result<u32, Status>,
 }
@@ -64,9 +64,9 @@ struct Kill {
 
 impl Kill {
     /// Whether the stream was under way then, on the replica or not known where.
-    fn met(&self, stream: &Ended) -> bool {
+    fn met(&self, stream: &Streamed) -> bool {
         let there = stream.replica.as_ref().map_or(true, |replica| *replica == self.replica);
-        there && stream.began <= self.until && stream.ended >= self.from
+        there && stream.from <= self.until && stream.until >= self.from
     }
 }
 
@@ -74,7 +74,7 @@ impl Kill {
 struct Seen {
     begun: Instant,
     repeatable: Mutex<Recorder>,
-    streams: Mutex<Vec<Ended>>,
+    streams: Mutex<Vec<Streamed>>,
     /// When each replica last acknowledged a batch, in nanoseconds from the beginning.
     heard: [AtomicU64; 2],
     stop: AtomicBool,
@@ -150,13 +150,13 @@ async fn streams(seen: Arc<Seen>, channel: Channel, business: Bearer) {
             packed_sha256: vec![0; 32],
             ..Default::default()
         };
-        let began = Instant::now();
+        let from = Instant::now();
         let replica = acknowledged(&mut client, &business, batch).await;
         if let Ok(replica) = replica {
             let now = u64::try_from(seen.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
             seen.heard[replica as usize % 2].store(now, Relaxed);
         }
-        seen.streams.lock().await.push(Ended { began, ended: Instant::now(), replica });
+        seen.streams.lock().await.push(Streamed { from, until: Instant::now(), replica });
     }
 }
 
@@ -194,7 +194,7 @@ impl Seen {
         let in_flight: usize = kills.iter().map(in_flight).sum();
         let strays: Vec<_> =
             failed().filter(|stream| !kills.iter().any(|kill| kill.met(stream))).collect();
-        for Ended { replica, .. } in strays.iter().take(3) {
+        for Streamed { replica, .. } in strays.iter().take(3) {
             eprintln!("a stream failed that no killed replica had: {replica:?}");
         }
         eprintln!("calls that may be sent again: {repeatable}; {}", repeatable.succeeded());

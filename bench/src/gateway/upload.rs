@@ -80,8 +80,8 @@ async fn in_turns(
 ) -> Result<()> {
     let mut rates: [Vec<f64>; 3] = Default::default();
     for round in 0..ROUNDS {
-        let seed = options.seed.wrapping_add(round);
-        let phones = people::list(options.people as usize, options.rows, MATCH_RATE, seed);
+        let draw = options.seed.wrapping_add(round);
+        let phones = people::list(options.people as usize, options.rows, MATCH_RATE, draw);
         let list = phones.chunks(BATCH).map(packed_batch).collect::<Result<List>>()?;
         for ((name, way), rates) in WAYS.iter().zip(ways).zip(&mut rates) {
             let took = send(way, list.clone()).await?;

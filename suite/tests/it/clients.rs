@@ -38,7 +38,7 @@ fn generated_clients_play_the_story_over_tls() {
     };
     let cluster = Cluster::start(directory.path(), &plan);
     cluster.ready();
-    let play = |workshop: &Workshop, name: &str, jurisdiction: &str, command: &[&str]| {
+    let tell = |workshop: &Workshop, name: &str, jurisdiction: &str, command: &[&str]| {
         let mut story = workshop.command(command[0]);
         story.args(&command[1..]);
         story.envs(environment(directory.path(), &cluster, name, jurisdiction));
@@ -47,11 +47,11 @@ fn generated_clients_play_the_story_over_tls() {
     };
     let python = Workshop::new();
     python.run(&commands("Python"));
-    play(&python, "python", "DE", &["python", &client("python/story.py"), "gen"]);
+    tell(&python, "python", "DE", &["python", &client("python/story.py"), "gen"]);
     let javascript = Workshop::new();
     javascript.run(&commands("JavaScript"));
     javascript.copy(&client("javascript/story.js"));
-    play(&javascript, "javascript", "FR", &["node", "story.js", "gen", "grpc"]);
+    tell(&javascript, "javascript", "FR", &["node", "story.js", "gen", "grpc"]);
 }
 
 /// Every file of the contract compiles, by plain protoc and by buf, with nothing but its folder.

@@ -13,8 +13,9 @@ run: ## the suite on embedded stores, in ./assent-data
 demo: ## the whole story on a generated population
 	cargo run --release -- demo
 
-test: ## every test; installs PostgreSQL and Redis from Debian's packages where they are missing
+test: $(BUF) ## every test; installs what they need: engines from Debian's packages, generators of clients into target/
 	scripts/install-test-engines
+	scripts/install-test-clients
 	$(TEST)
 
 lint: layers ## formatting, lints with warnings denied, layering

@@ -2,13 +2,13 @@
 //! encoded in advance, answers counted and thrown away. Client and server share the machine, so
 //! whatever the client spends is missing from the server's figure.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::client::{Builder, SendRequest};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use prost::Message;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
 
 use crate::{Result, recorder::Outcome};
@@ -58,7 +58,7 @@ pub fn frame(message: &impl Message) -> Result<Bytes> {
 }
 
 /// Connections to one server. Cheap to clone; clones share them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Connections(Vec<SendRequest<Bytes>>);
 
 impl Connections {
@@ -66,18 +66,22 @@ impl Connections {
     pub async fn open(address: SocketAddr, count: usize) -> Result<Self> {
         let mut all = Vec::with_capacity(count);
         for _ in 0..count {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            let (send, connection) = Builder::new()
-                .initial_window_size(WINDOW)
-                .initial_connection_window_size(WINDOW)
-                .handshake(stream)
-                .await?;
-            // How it ends is known from the calls that it ends.
-            tokio::spawn(connection);
-            all.push(send);
+            all.push(handshake(TcpStream::connect(address).await?).await?);
         }
         Ok(Self(all))
+    }
+
+    /// Opens one connection from this address of the machine, any port of it: an address has a
+    /// few ten thousand.
+    pub async fn open_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind((source, 0).into())?;
+        Ok(Self(vec![handshake(socket.connect(address).await?).await?]))
+    }
+
+    /// Takes over the connections of another.
+    pub fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     /// Makes the call on the connection that falls to its `number`, and waits for its status.
@@ -93,6 +97,18 @@ impl Connections {
         let Unary { head, body } = unary;
         async move { call(connection, head, body).await.map_or(Outcome::Unanswered, Outcome::Answered) }
     }
+}
+
+async fn handshake(stream: TcpStream) -> Result<SendRequest<Bytes>> {
+    stream.set_nodelay(true)?;
+    let (send, connection) = Builder::new()
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake(stream)
+        .await?;
+    // How it ends is known from the calls that it ends.
+    tokio::spawn(connection);
+    Ok(send)
 }
 
 async fn call(

@@ -12,6 +12,7 @@ pub mod consent;
 pub mod consent_faults;
 pub mod consent_model;
 pub mod empty;
+pub mod gateway;
 pub mod machine;
 pub mod open_loop;
 pub mod recorder;

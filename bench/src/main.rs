@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use ::gateway::Gateway;
 use audience_svc::AudienceService;
 use bench::{
-    audience, consent, consent_faults, consent_model, empty, suggest,
+    audience, consent, consent_faults, consent_model, empty, gateway, suggest,
     svc::{self, ServeOptions},
 };
 use clap::{Parser, Subcommand};
@@ -33,6 +34,8 @@ enum Command {
     /// suggest-svc: the quality of its ranking, its engine, lists over gRPC
     #[command(subcommand)]
     Suggest(suggest::Command),
+    /// The gateway, against the service itself and against nginx in its place
+    Gateway(gateway::Options),
     /// Looks for stale answers of consent-svc while everything around it fails
     ConsentFaults(consent_faults::Options),
     /// Searches the model of consent-svc's strict cache for a stale answer, and its mutants
@@ -40,6 +43,12 @@ enum Command {
     /// The servers that `empty` measures
     #[command(hide = true)]
     ServeEmpty(empty::ServeOptions),
+    /// The gateway that `gateway` measures
+    #[command(hide = true)]
+    ServeGateway(ServeOptions),
+    /// The service behind it
+    #[command(hide = true)]
+    ServeSink(ServeOptions),
     /// The servers that `consent` measures
     #[command(hide = true)]
     ServeConsent(ServeOptions),
@@ -68,6 +77,13 @@ fn run(command: Command) -> bench::Result<ExitCode> {
         Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
         Command::Audience(options) => Ok(runtime.block_on(audience::measure(&options))?.finish()),
         Command::Suggest(command) => runtime.block_on(suggest::measure(&command)),
+        Command::Gateway(options) => Ok(runtime.block_on(gateway::measure(&options))?.finish()),
+        Command::ServeGateway(options) => {
+            runtime.block_on(svc::serve::<Gateway>(options)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::ServeSink(options) => {
+            runtime.block_on(svc::serve::<gateway::Sink>(options)).map(|()| ExitCode::SUCCESS)
+        }
         Command::ServeSuggest(options) => {
             runtime.block_on(svc::serve::<SuggestService>(options)).map(|()| ExitCode::SUCCESS)
         }

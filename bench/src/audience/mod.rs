@@ -2,13 +2,13 @@
 
 mod index;
 mod keys;
-mod people;
+pub(crate) mod people;
 mod register;
 mod required;
 mod serving;
-mod stage;
+pub(crate) mod stage;
 mod start;
-mod uploads;
+pub(crate) mod uploads;
 
 use clap::{Args, ValueEnum};
 

@@ -43,7 +43,7 @@ pub(super) fn all(count: usize) -> Result<impl Iterator<Item = (String, Vec<Matc
 }
 
 /// The phone numbers of a list: this share of the rows are people's.
-pub(super) fn list(people: usize, rows: usize, match_rate: f64, seed: u64) -> Vec<String> {
+pub(crate) fn list(people: usize, rows: usize, match_rate: f64, seed: u64) -> Vec<String> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let row = |_| {
         if rng.random_bool(match_rate) {

@@ -29,19 +29,19 @@ use crate::{
 const FOLLOWS: Duration = Duration::from_secs(30);
 
 /// The business that measures.
-pub(super) const BUSINESS: &str = "bench-business";
+pub(crate) const BUSINESS: &str = "bench-business";
 
 /// Where the service keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     Sqlite,
     Postgresql,
 }
 
 /// The service, and everything that it needs.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     pub(super) kept: Kept,
-    pub(super) consent: ConsentStage,
+    pub(crate) consent: ConsentStage,
     /// The store's URL.
     pub(super) url: String,
     config: PathBuf,
@@ -53,7 +53,11 @@ pub(super) struct Stage {
 impl Stage {
     /// With an empty store.
     pub(super) async fn new(kept: Kept) -> Result<Self> {
-        let consent = ConsentStage::redis(1).await?;
+        Self::beside(ConsentStage::redis(1).await?, kept).await
+    }
+
+    /// With an empty store, beside this consent-svc: one on PostgreSQL, if that is to be used here.
+    pub(crate) async fn beside(consent: ConsentStage, kept: Kept) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let url = match kept {
             Kept::Sqlite => format!("sqlite:{}/audience.db?mode=rwc", directory.path().display()),
@@ -81,7 +85,7 @@ impl Stage {
     }
 
     /// Puts people in. The service is stopped meanwhile.
-    pub(super) async fn fill(&mut self, count: usize) -> Result<()> {
+    pub(crate) async fn fill(&mut self, count: usize) -> Result<()> {
         self.stop()?;
         let begun = Instant::now();
         self.seeding().await?.people(people::all(count)?, now()).await?;
@@ -96,7 +100,7 @@ impl Stage {
     }
 
     /// Starts it; says how long it took until it took calls.
-    pub(super) fn start(&mut self) -> Result<Duration> {
+    pub(crate) fn start(&mut self) -> Result<Duration> {
         let program = Program::this("serve-audience")?;
         let begun = Instant::now();
         let log = self.directory.path().join("log");
@@ -114,7 +118,7 @@ impl Stage {
     }
 
     /// The process.
-    pub(super) fn service(&self) -> Result<&Service> {
+    pub(crate) fn service(&self) -> Result<&Service> {
         self.service.as_ref().ok_or_else(|| "audience-svc is stopped".into())
     }
 
@@ -125,7 +129,7 @@ impl Stage {
     }
 
     /// A call of somebody.
-    pub(super) fn call<T>(&self, caller: &Caller, message: T) -> Result<Request<T>> {
+    pub(crate) fn call<T>(&self, caller: &Caller, message: T) -> Result<Request<T>> {
         let mut request = Request::new(message);
         let token = format!("Bearer {}", self.consent.keys.token(caller)).parse()?;
         request.metadata_mut().insert("authorization", token);
@@ -134,12 +138,12 @@ impl Stage {
 }
 
 /// The business that measures, which is its own owner.
-pub(super) fn business() -> Caller {
+pub(crate) fn business() -> Caller {
     Caller::business(BUSINESS, BUSINESS)
 }
 
 /// Who lets businesses in.
-pub(super) fn admin() -> Caller {
+pub(crate) fn admin() -> Caller {
     Caller::named(Role::Admin, "bench-admin")
 }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The most rows of a batch.
-const BATCH: usize = 10_000;
+pub(crate) const BATCH: usize = 10_000;
 
 /// How often each list is uploaded; the median counts.
 const ROUNDS: u64 = 5;
@@ -35,19 +35,12 @@ const ROUNDS: u64 = 5;
 type Form = fn(&[String]) -> Result<AppendUploadRequest>;
 
 /// A list in batches.
-type List = Vec<AppendUploadRequest>;
+pub(crate) type List = Vec<AppendUploadRequest>;
 
 /// Uploads lists of hashed and of raw phone numbers.
 pub(super) async fn measure(options: &Options, stage: &Stage, report: &mut Report) -> Result<()> {
     let channel = stage.channel().await?;
-    let message = PutBusinessRequest {
-        request_id: request_id("business"),
-        business_id: BUSINESS.to_owned(),
-        display_name: BUSINESS.to_owned(),
-        owner_id: BUSINESS.to_owned(),
-    };
-    let mut client = BusinessServiceClient::new(channel.clone());
-    client.put_business(stage.call(&admin(), message)?).await?;
+    let_in(stage, &channel).await?;
     let (packed, raw) = match stage.kept {
         Kept::Sqlite => ("upload-packed-rows-per-second", "upload-raw-phone-rows-per-second"),
         Kept::Postgresql => (
@@ -73,9 +66,22 @@ pub(super) async fn measure(options: &Options, stage: &Stage, report: &mut Repor
     Ok(())
 }
 
+/// Makes the business known that uploads.
+pub(crate) async fn let_in(stage: &Stage, channel: &Channel) -> Result<()> {
+    let message = PutBusinessRequest {
+        request_id: request_id("business"),
+        business_id: BUSINESS.to_owned(),
+        display_name: BUSINESS.to_owned(),
+        owner_id: BUSINESS.to_owned(),
+    };
+    let mut client = BusinessServiceClient::new(channel.clone());
+    client.put_business(stage.call(&admin(), message)?).await?;
+    Ok(())
+}
+
 /// Uploads a list for a new audience and commits it; says how long it took until the last batch was
 /// acknowledged.
-async fn upload(stage: &Stage, channel: &Channel, mut list: List) -> Result<Duration> {
+pub(crate) async fn upload(stage: &Stage, channel: &Channel, mut list: List) -> Result<Duration> {
     let mut client = AudienceServiceClient::new(channel.clone());
     let message = CreateAudienceRequest {
         request_id: request_id("audience"),
@@ -126,7 +132,8 @@ async fn upload(stage: &Stage, channel: &Channel, mut list: List) -> Result<Dura
     Ok(took)
 }
 
-fn packed_batch(phones: &[String]) -> Result<AppendUploadRequest> {
+/// Rows as packed digests.
+pub(crate) fn packed_batch(phones: &[String]) -> Result<AppendUploadRequest> {
     let mut packed = Vec::with_capacity(32 * phones.len());
     for phone in phones {
         packed.extend(people::hashed(phone)?.as_bytes());

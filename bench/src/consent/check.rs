@@ -194,7 +194,7 @@ async fn latency(
 }
 
 /// All rounds together, said and looked at.
-pub(super) fn sum(name: &str, turns: &[Open], report: &mut Report) -> Open {
+pub(crate) fn sum(name: &str, turns: &[Open], report: &mut Report) -> Open {
     let mut all = Open::default();
     for turn in turns {
         all.add(turn);

@@ -3,7 +3,7 @@
 
 mod batch;
 mod changes;
-mod check;
+pub(crate) mod check;
 mod memory;
 mod pgbench;
 mod required;

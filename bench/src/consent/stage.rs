@@ -73,7 +73,7 @@ pub(crate) fn id(subject: usize) -> String {
 
 impl Stage {
     /// With answers kept in the process.
-    pub(super) async fn in_process(connections: usize) -> Result<Self> {
+    pub(crate) async fn in_process(connections: usize) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let store = format!("url = \"sqlite:{}/consent.db\"", directory.path().display());
         Self::start("in process", &store, "", directory, Kept::InProcess, connections).await

@@ -8,13 +8,14 @@ use std::{
 
 use crate::Result;
 
-/// Starts a program, says its id, and kills it when its own standard input ends, which it does
-/// when who started it is gone, be it by `kill -9`.
+/// Starts a program, says its id, and ends it by a signal when its own standard input ends, which
+/// it does when who started it is gone, be it by `kill -9`.
 const KEEPER: &str = r#"
+signal=$1; shift
 sh -c 'echo $$; exec "$@"' sh "$@" </dev/null &
 kept=$!
 read -r _
-kill -KILL "$kept" 2>/dev/null
+kill -s "$signal" "$kept" 2>/dev/null
 wait "$kept" 2>/dev/null
 "#;
 
@@ -34,7 +35,7 @@ fn shell(script: &str) -> Command {
     shell
 }
 
-/// A process that is killed when this is dropped.
+/// A process that is killed, or told to end, when this is dropped.
 #[derive(Debug)]
 pub struct Kept {
     keeper: Child,
@@ -44,8 +45,14 @@ pub struct Kept {
 impl Kept {
     /// Starts a program; gives also what it writes to its standard output.
     pub fn start(program: &Command) -> Result<(Self, BufReader<ChildStdout>)> {
+        Self::start_until(program, "KILL")
+    }
+
+    /// The same of a program that is ended by this signal: one with children, say, which it must
+    /// be able to end.
+    pub fn start_until(program: &Command, signal: &str) -> Result<(Self, BufReader<ChildStdout>)> {
         let mut command = shell(KEEPER);
-        command.arg(program.get_program()).args(program.get_args());
+        command.arg(signal).arg(program.get_program()).args(program.get_args());
         for (name, value) in program.get_envs() {
             if let Some(value) = value {
                 command.env(name, value);
@@ -74,7 +81,7 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
-        // It has been killed; how the shell ended does not matter.
+        // It has ended; how the shell did does not matter.
         let _ = self.keeper.wait();
     }
 }
@@ -111,7 +118,7 @@ impl Drop for Stopped {
 }
 
 /// The processes that a process has started and that still run.
-fn children(parent: u32) -> Result<Vec<u32>> {
+pub fn children(parent: u32) -> Result<Vec<u32>> {
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {

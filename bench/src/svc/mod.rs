@@ -6,7 +6,7 @@ mod policy;
 mod process;
 mod serve;
 
-pub use kept::{Kept, Stopped};
+pub use kept::{Kept, Stopped, children};
 pub use keys::Keys;
 pub use policy::{ADS, Announced, SHARE, announce, announce_examples, request_id, withdrawal};
 pub use process::{Program, Service};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod empty;
+mod gateway;
 mod load;
 mod report;
 mod server;

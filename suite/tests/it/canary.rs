@@ -148,6 +148,8 @@ async fn no_identifier_stays_anywhere_in_a_cluster() {
             "log_filter = \"trace\"\ntrace_ratio = 1.0\notlp_endpoint = \"{}\"",
             collector.url()
         ),
+        gateway: "",
+        tls: false,
     };
     let mut cluster = Cluster::start(directory.path(), &plan);
     let databases = databases.lock().unwrap().clone();

@@ -2,16 +2,23 @@
 
 use std::{
     collections::BTreeMap,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use serde_json::Value;
 
 use crate::support::{Process, assent, service_binary};
 
 /// An address on a port that is free.
 const ANY: &str = "127.0.0.1:0";
+
+/// How long processes may take until they are ready.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What differs from cluster to cluster.
 pub(crate) struct Plan<'a> {
@@ -21,8 +28,13 @@ pub(crate) struct Plan<'a> {
     pub(crate) database: &'a dyn Fn() -> String,
     /// What consent-svc is told besides.
     pub(crate) consent: &'a str,
+    /// What the gateway is told besides.
+    pub(crate) gateway: &'a str,
     /// Lines of every process's table `telemetry`.
     pub(crate) telemetry: &'a str,
+    /// Whether everybody is called over TLS, by certificates that `ca.pem` in the directory stands
+    /// for.
+    pub(crate) tls: bool,
 }
 
 /// Processes of services, each with its configuration in one directory.
@@ -30,6 +42,7 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     key_id: String,
     telemetry: String,
+    tls: bool,
     /// In the order in which they were started: callers last.
     pub(crate) processes: Vec<Process>,
     /// Where each service's replicas listen.
@@ -51,6 +64,7 @@ impl Cluster {
             directory: directory.to_owned(),
             key_id,
             telemetry: telemetry.to_owned(),
+            tls: false,
             processes: Vec::new(),
             services: BTreeMap::new(),
             metrics: Vec::new(),
@@ -60,6 +74,11 @@ impl Cluster {
     /// Starts all of them.
     pub(crate) fn start(directory: &Path, plan: &Plan<'_>) -> Self {
         let mut cluster = Self::new(directory, plan.telemetry);
+        if plan.tls {
+            cluster.tls = true;
+            write_certificates(directory);
+        }
+        let trust = cluster.trust();
         let store = || format!("[store]\nurl = \"{}\"\nmax_connections = 8\n", (plan.database)());
         let consent = format!("{}{}\n", store(), plan.consent);
         cluster.serve("consent-svc", &vec![consent; plan.replicas]);
@@ -69,7 +88,7 @@ impl Cluster {
             // Each replica asks another replica of consent-svc.
             let config = |consent: &String| {
                 format!(
-                    "{store}[consent]\nendpoint = \"{consent}\"\n\
+                    "{store}[consent]\nendpoint = \"{consent}\"\n{trust}\
                      [match_keys]\nsecret = \"{secret}\"\n"
                 )
             };
@@ -77,15 +96,32 @@ impl Cluster {
         }
         let upstream = |(name, endpoints): (&&'static str, &Vec<String>)| {
             let name = name.trim_end_matches("-svc");
-            format!("[upstreams.{name}]\nendpoints = {endpoints:?}\n")
+            format!("[upstreams.{name}]\nendpoints = {endpoints:?}\n{trust}")
         };
         let upstreams: String = cluster.services.iter().map(upstream).collect();
-        cluster.spawn("gateway", &upstreams);
+        cluster.spawn("gateway", &format!("{}\n{upstreams}", plan.gateway));
         cluster
     }
 
     pub(crate) fn gateway(&self) -> &str {
         &self.services["gateway"][0]
+    }
+
+    /// Returns when every process says that it is ready.
+    pub(crate) fn ready(&self) {
+        let until = Instant::now() + PATIENCE;
+        for url in &self.metrics {
+            while !is_ready(url) {
+                assert!(Instant::now() < until, "{url}/readyz does not say that it is ready");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    /// What a client of a process is told of the certificates.
+    fn trust(&self) -> String {
+        let file = self.directory.join("ca.pem");
+        if self.tls { format!("ca_file = \"{}\"\n", file.display()) } else { String::new() }
     }
 
     /// Migrates the store of a service and starts a process for each configuration.
@@ -114,11 +150,12 @@ impl Cluster {
         let mut command = Command::new(service_binary(name));
         command.arg("--config").arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(&mut command);
+        let scheme = if self.tls { "https" } else { "http" };
         let told = process.told(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let admin = line["admin"].as_str()?.strip_prefix("Some(")?.strip_suffix(')')?;
             let address = line["address"].as_str()?;
-            Some((format!("http://{address}"), format!("http://{admin}")))
+            Some((format!("{scheme}://{address}"), format!("http://{admin}")))
         });
         let Some((address, metrics)) = told else {
             panic!("{name} ended: {}", String::from_utf8_lossy(&process.printed()));
@@ -132,6 +169,14 @@ impl Cluster {
     fn configuration(&self, name: &str, service: &str, address: &str) -> PathBuf {
         let (directory, key_id) = (self.directory.display(), &self.key_id);
         let telemetry = &self.telemetry;
+        let tls = if self.tls {
+            format!(
+                "[server.tls]\ncertificate = \"{directory}/server.pem\"\n\
+                 key = \"{directory}/server.key\""
+            )
+        } else {
+            String::new()
+        };
         let text = format!(
             r#"{service}
 
@@ -139,6 +184,7 @@ impl Cluster {
             address = "{address}"
             admin_address = "127.0.0.1:0"
             trust_request_id = {behind_the_gateway}
+            {tls}
 
             [auth]
             jwks_file = "{directory}/development-jwks.json"
@@ -155,4 +201,35 @@ impl Cluster {
         std::fs::write(&file, text).unwrap();
         file
     }
+}
+
+/// An authority, `ca.pem`, and a certificate of 127.0.0.1 that it has signed.
+fn write_certificates(directory: &Path) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "the authority of a test");
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
+    params.distinguished_name.push(DnType::CommonName, "a process of a test");
+    params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    for (name, pem) in [
+        ("ca.pem", authority.pem()),
+        ("server.pem", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
+        std::fs::write(directory.join(name), pem).unwrap();
+    }
+}
+
+/// Whether the process with this administration URL says so.
+fn is_ready(url: &str) -> bool {
+    let address = url.trim_start_matches("http://");
+    let answer = || {
+        let mut stream = TcpStream::connect(address)?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    };
+    answer().is_ok_and(|answer: String| answer.split(' ').nth(1) == Some("200"))
 }

@@ -4,6 +4,7 @@
 mod account;
 mod bad_input;
 mod canary;
+mod clients;
 mod cluster;
 mod demo;
 mod drain;

@@ -15,7 +15,9 @@ fn two_replicas_of_each_service_on_postgresql_play_the_same_story() {
         replicas: 2,
         database: &|| Postgres::shared().database(),
         consent: "",
+        gateway: "",
         telemetry: "",
+        tls: false,
     };
     let cluster = Cluster::start(directory.path(), &plan);
     let output = assent()

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Measures.
 pub(super) async fn measure(options: &Options, stage: &Stage, report: &mut Report) -> Result<()> {
     let sink = stage.sink(ANY, "")?;
-    let edge = stage.gateway(&[sink.address], Quotas::On)?;
+    let edge = stage.gateway(&[sink.address], Quotas::Memory)?;
     let (unary, processes) = (stage.read()?, vec![edge.id()]);
     let place =
         Place::open("gateway", edge.address, processes, options.connections, unary.clone()).await?;

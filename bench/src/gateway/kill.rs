@@ -84,7 +84,7 @@ struct Seen {
 pub(super) async fn measure(options: &Options, stage: &Stage, report: &mut Report) -> Result<()> {
     let mut replicas = [start(stage, ANY, 0)?, start(stage, ANY, 1)?].map(Some);
     let addresses: Vec<SocketAddr> = replicas.iter().flatten().map(|one| one.address).collect();
-    let edge = stage.gateway(&addresses, Quotas::On)?;
+    let edge = stage.gateway(&addresses, Quotas::Memory)?;
     let seen = Arc::new(Seen {
         begun: Instant::now(),
         repeatable: Mutex::default(),

@@ -25,12 +25,39 @@ pub(super) const ANY: &str = "127.0.0.1:0";
 /// Read-only, any role may call it, and its request is empty.
 const METHOD: &str = "/assent.consent.v1.ConsentService/GetReceiptKeys";
 
-/// Whether the gateway counts calls against quotas. It always authenticates: that cannot be
-/// turned off, and a token that was verified before is a hash look-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quotas {
-    On,
+/// Where the gateway counts calls against quotas. It always authenticates: that cannot be turned
+/// off, and a token that was verified before is a hash look-up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Quotas<'a> {
+    /// In its memory, as without further configuration.
+    Memory,
+    /// In the Redis at this URL.
+    Redis(&'a str),
+    /// Not at all.
     Off,
+}
+
+impl Quotas<'_> {
+    /// The table of the gateway's configuration. What is measured with comes under few names, and
+    /// must not be refused.
+    fn table(self) -> String {
+        let place = match self {
+            Self::Memory => String::new(),
+            Self::Redis(url) => format!("redis_url = \"{url}\"\n"),
+            Self::Off => return "[quota]\nenabled = false\n".to_owned(),
+        };
+        let all = "{ rate = 1e6, burst = 1000000 }";
+        let mut table = format!("[quota]\n{place}");
+        for role in ["app", "business"] {
+            // A String takes everything.
+            let _ = writeln!(
+                table,
+                "[quota.{role}]\nmax_in_progress = 100000\n\
+                 read = {all}\nwrite = {all}\nbulk = {all}"
+            );
+        }
+        table
+    }
 }
 
 /// Keys, and a directory for configurations.
@@ -53,7 +80,7 @@ impl Stage {
     }
 
     /// Starts a gateway in front of replicas of one service, which stands for all of them.
-    pub(super) fn gateway(&self, service: &[SocketAddr], quotas: Quotas) -> Result<Service> {
+    pub(super) fn gateway(&self, service: &[SocketAddr], quotas: Quotas<'_>) -> Result<Service> {
         gateway(&self.keys, self.directory.path(), service, quotas)
     }
 
@@ -98,25 +125,18 @@ pub(super) fn gateway(
     keys: &Keys,
     directory: &Path,
     service: &[SocketAddr],
-    quotas: Quotas,
+    quotas: Quotas<'_>,
 ) -> Result<Service> {
     // More than it shall have, so that what is counted is what it costs to have them.
     let mut text = head(&keys.jwks_file(), ANY, "max_connections = 20000");
-    text.push_str(quota_text(quotas));
+    text.push_str(&quotas.table());
     let endpoints: Vec<_> = service.iter().map(|address| format!("http://{address}")).collect();
     for upstream in ["consent", "audience", "suggest"] {
         writeln!(text, "[upstreams.{upstream}]\nendpoints = {endpoints:?}")?;
     }
-    let file = directory.join(format!("gateway-{quotas:?}.toml"));
+    let file = directory.join("gateway.toml");
     fs::write(&file, text)?;
     start("serve-gateway", &file)
-}
-
-/// The table of quotas.
-fn quota_text(quotas: Quotas) -> &'static str {
-    match quotas {
-        Quotas::On | Quotas::Off => "",
-    }
 }
 
 /// The tables that every process has.

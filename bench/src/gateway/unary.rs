@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use service_kit::test_util::Redis;
+use tokio::task::block_in_place;
+
 use super::{
     Options, ROUNDS,
     nginx::Nginx,
@@ -24,16 +27,20 @@ pub(super) struct Places {
     direct: Place,
     gateway: Place,
     bare: Place,
+    redis: Place,
     nginx: Place,
-    _services: [Service; 3],
+    _services: [Service; 4],
     _nginx: Nginx,
+    _redis: Redis,
 }
 
 impl Places {
     pub(super) async fn open(stage: &Stage, options: &Options) -> Result<Self> {
         let sink = stage.sink(ANY, "")?;
-        let full = stage.gateway(&[sink.address], Quotas::On)?;
+        let redis = block_in_place(Redis::start);
+        let full = stage.gateway(&[sink.address], Quotas::Memory)?;
         let bare = stage.gateway(&[sink.address], Quotas::Off)?;
+        let shared = stage.gateway(&[sink.address], Quotas::Redis(&redis.url()))?;
         let nginx = Nginx::start(sink.address)?;
         let open = async |name, address, processes| {
             Place::open(name, address, processes, options.connections, stage.read()?).await
@@ -42,9 +49,11 @@ impl Places {
             direct: open("direct", sink.address, Vec::new()).await?,
             gateway: open("gateway", full.address, vec![full.id()]).await?,
             bare: open("gateway without quotas", bare.address, vec![bare.id()]).await?,
+            redis: open("gateway with quotas in Redis", shared.address, vec![shared.id()]).await?,
             nginx: open("nginx", nginx.address, nginx.processes()?).await?,
-            _services: [sink, full, bare],
+            _services: [sink, full, bare, shared],
             _nginx: nginx,
+            _redis: redis,
         })
     }
 }
@@ -75,8 +84,8 @@ pub(super) async fn throughput(
 ) -> Result<f64> {
     let (measured, warm_up) = options.turn()?;
     let closed = ClosedLoop { callers: options.concurrency, warm_up, measured };
-    let all = [&places.nginx, &places.gateway, &places.bare, &places.direct];
-    let mut turns: [Vec<Turn>; 4] = Default::default();
+    let all = [&places.nginx, &places.gateway, &places.bare, &places.redis, &places.direct];
+    let mut turns: [Vec<Turn>; 5] = Default::default();
     for _ in 0..ROUNDS {
         for (place, turns) in all.iter().zip(&mut turns) {
             turns.push(turn(place, closed).await?);
@@ -87,7 +96,7 @@ pub(super) async fn throughput(
             report.invalid(format!("{}: {}", place.name, turn.closed.calls));
         }
     }
-    let [nginx, gateway, bare, direct] = turns
+    let [nginx, gateway, bare, redis, direct] = turns
         .map(|turns| turns.into_iter().map(|turn| (turn.closed.per_second, turn.spent)).collect())
         .map(|turns: Vec<_>| turns.into_iter().unzip::<f64, f64, Vec<_>, Vec<_>>());
     let against = |candidate: &Vec<f64>, baseline: &Vec<f64>| {
@@ -96,6 +105,7 @@ pub(super) async fn throughput(
     for (name, candidate, baseline) in [
         ("throughput-vs-nginx", &gateway.0, &nginx.0),
         ("throughput-bare-vs-nginx", &bare.0, &nginx.0),
+        ("throughput-redis-vs-nginx", &redis.0, &nginx.0),
         ("throughput-vs-direct", &gateway.0, &direct.0),
         ("nginx-vs-direct", &nginx.0, &direct.0),
     ] {

@@ -40,7 +40,7 @@ pub(super) async fn measure(options: &Options, report: &mut Report) -> Result<()
     stage.fill(options.people as usize).await?;
     stage.start()?;
     let service = stage.service()?.address;
-    let edge = gateway(&stage.consent.keys, directory.path(), &[service], Quotas::On)?;
+    let edge = gateway(&stage.consent.keys, directory.path(), &[service], Quotas::Memory)?;
     let nginx = Nginx::start(service)?;
     let ways = ways([service, edge.address, nginx.address]).await?;
     let_in(&stage, &ways[0]).await?;
@@ -54,7 +54,7 @@ pub(super) async fn measure(options: &Options, report: &mut Report) -> Result<()
 /// The same to a service that does nothing with what it gets.
 pub(super) async fn to_sink(options: &Options, stage: &Stage, report: &mut Report) -> Result<()> {
     let sink = stage.sink(ANY, "")?;
-    let edge = stage.gateway(&[sink.address], Quotas::On)?;
+    let edge = stage.gateway(&[sink.address], Quotas::Memory)?;
     let nginx = Nginx::start(sink.address)?;
     let ways = ways([sink.address, edge.address, nginx.address]).await?;
     let figures = ["sink-stream-vs-direct", "nginx-sink-stream-vs-direct"];

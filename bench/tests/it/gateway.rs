@@ -13,6 +13,7 @@ fn prints_its_figures() {
             &[
                 "throughput-vs-nginx",
                 "throughput-bare-vs-nginx",
+                "throughput-redis-vs-nginx",
                 "throughput-vs-direct",
                 "nginx-vs-direct",
                 "gateway-us-per-request",

@@ -4,6 +4,7 @@ mod commands;
 mod errors;
 mod help;
 mod stub;
+mod tutorial;
 
 use std::{
     path::{Path, PathBuf},

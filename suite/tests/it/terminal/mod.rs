@@ -4,8 +4,9 @@ mod address_books;
 mod commands;
 mod errors;
 mod help;
-mod stub;
 mod lists;
+mod stub;
+mod tutorial;
 mod wire;
 
 use std::{

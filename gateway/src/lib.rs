@@ -41,7 +41,7 @@ impl Service for Gateway {
     type Config = GatewayConfig;
 
     async fn build(ctx: &Context, config: GatewayConfig) -> Result<App, BootError> {
-        let services = Services::new(&config.upstreams)?;
+        let services = Services::new(&config.upstreams, &ctx.meter)?;
         // Shown, not required: while one service is down, the calls of the others go on.
         for (name, upstream) in routes::public_services(&services) {
             ctx.readiness.observe(name, move || upstream::probe(upstream.clone()));

@@ -9,6 +9,7 @@ mod health;
 mod outages;
 mod passing_through;
 mod register_account;
+mod retries;
 mod services;
 mod start;
 mod tls;

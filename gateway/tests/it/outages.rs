@@ -81,12 +81,9 @@ async fn replicas_share_the_calls_and_one_that_returns_is_used_again() {
 
     let address = second.kill().await;
     while other.try_recv().is_ok() {}
-    let mut failed = 0;
     for _ in 0..200 {
-        failed += u32::from(client.check(world.by(&user(), check("anna"))).await.is_err());
+        client.check(world.by(&user(), check("anna"))).await.unwrap();
     }
-    // The one that was on its way when the connection broke, if any.
-    assert!(failed <= 1, "{failed} calls failed");
 
     let second = Behind::at(address, stub.routes().await).await;
     let back = async {

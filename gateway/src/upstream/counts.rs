@@ -20,17 +20,17 @@ pub(super) struct Counts {
 
 /// Makes the meter report the counts of these upstreams.
 pub(crate) fn report(meter: &Meter, upstreams: &[&Upstream]) {
-    let counted: Vec<_> = upstreams
+    let all: Vec<_> = upstreams
         .iter()
         .map(|upstream| (upstream.counts.clone(), [KeyValue::new("upstream", upstream.name)]))
         .collect();
     let counter = |name, description, count: fn(&Counts) -> &AtomicU64| {
-        let counted: Vec<(Arc<Counts>, _)> = counted.clone();
+        let all: Vec<(Arc<Counts>, _)> = all.clone();
         meter
             .u64_observable_counter(name)
             .with_description(description)
             .with_callback(move |observer| {
-                for (counts, upstream) in &counted {
+                for (counts, upstream) in &all {
                     observer.observe(count(counts).load(Relaxed), upstream);
                 }
             })

@@ -49,7 +49,8 @@ pub(super) struct Spec {
 /// The outcome of connecting, to be waited for by every call that needs it. `false`: failed.
 pub(super) type Attempt = Shared<BoxFuture<'static, bool>>;
 
-/// One address of an upstream.
+/// One address of an upstream. The roster alone keeps it: when it is taken out there, it goes, and
+/// each of its connections as soon as no call holds it any more.
 pub(super) struct Endpoint {
     spec: Arc<Spec>,
     address: SocketAddr,
@@ -74,8 +75,6 @@ struct Attempts {
     opened: Option<Instant>,
     /// Whether it was told that the endpoint cannot be connected to.
     down: bool,
-    /// Whether the endpoint is none of the upstream any more.
-    retired: bool,
 }
 
 impl Endpoint {
@@ -159,22 +158,9 @@ impl Endpoint {
 
     /// Opens a connection in the background, again and again until one is open.
     pub(super) fn revive(self: &Arc<Self>) {
-        if !self.attempts().retired && !self.reviving.swap(true, SeqCst) {
+        if !self.reviving.swap(true, SeqCst) {
             tokio::spawn(revive(Arc::downgrade(self)));
         }
-    }
-
-    /// Ends its connections once the calls on them have ended. It is not connected to again.
-    pub(super) fn retire(&self) {
-        let mut attempts = self.attempts();
-        attempts.retired = true;
-        // The calls hold their connection, and nobody else does.
-        self.connections.store(Arc::default());
-    }
-
-    /// Whether the upstream has it no more.
-    pub(super) fn is_retired(&self) -> bool {
-        self.attempts().retired
     }
 
     /// What [`Standing`] does when calls have failed too often.
@@ -194,7 +180,6 @@ impl Endpoint {
         let mut attempts = self.attempts();
         attempts.current = None;
         match opened {
-            Ok(_) if attempts.retired => false,
             Ok(connection) => {
                 attempts.not_before = None;
                 attempts.opened = Some(Instant::now());
@@ -286,9 +271,6 @@ async fn revive(endpoint: Weak<Endpoint>) {
         // Gateways that lost a replica at the same moment do not all come back at once.
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         let Some(this) = endpoint.upgrade() else { return };
-        if this.is_retired() {
-            return;
-        }
         if this.is_connected() || this.attempt().0.await {
             this.reviving.store(false, SeqCst);
             // Lost in between, when nobody was asked to revive it.

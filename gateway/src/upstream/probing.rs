@@ -53,9 +53,6 @@ pub(super) async fn probe(endpoint: Weak<Endpoint>, pause: Duration) {
     loop {
         sleep(pause).await;
         let Some(this) = endpoint.upgrade() else { return };
-        if this.is_retired() {
-            return;
-        }
         match health::check(&this).await {
             Ok(()) => return readmit(&this),
             Err(why) => tracing::debug!(endpoint = %this, why, "endpoint does not serve yet"),

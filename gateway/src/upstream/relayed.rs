@@ -74,11 +74,10 @@ pub(super) fn is_grpc<B>(response: &Response<B>) -> bool {
 }
 
 /// Whether an answer is the error of a replica that is starting or stopping. Such a one is all in
-/// the headers.
+/// the headers. Looked at closely only when its code is UNAVAILABLE (14).
 pub(super) fn is_not_serving<B>(response: &Response<B>) -> bool {
     let headers = response.headers();
-    const UNAVAILABLE: &[u8] = b"14";
-    headers.get(Status::GRPC_STATUS).is_some_and(|code| code.as_bytes() == UNAVAILABLE)
+    headers.get(Status::GRPC_STATUS).is_some_and(|code| code.as_bytes() == b"14")
         && Status::from_header_map(headers).is_some_and(|error| {
             error.code() == Code::Unavailable && status::reason(&error) == Some(Reason::NotServing)
         })

@@ -115,33 +115,28 @@ impl Roster {
     /// are gone get no more calls, and end when the calls on them do.
     pub(super) fn set(self: &Arc<Self>, group: usize, addresses: &[SocketAddr]) {
         let mut added = Vec::new();
-        let mut gone = Vec::new();
         {
             let mut groups = self.groups();
             let Some(Group { spec, endpoints }) = groups.get_mut(group) else { return };
+            endpoints.retain(|endpoint| {
+                let stays = addresses.contains(&endpoint.address());
+                if !stays {
+                    tracing::debug!(%endpoint, "endpoint is gone");
+                }
+                stays
+            });
             for address in addresses {
                 if !endpoints.iter().any(|endpoint| endpoint.address() == *address) {
                     let new = Endpoint::new(spec.clone(), *address, Arc::downgrade(self));
+                    tracing::debug!(endpoint = %new, "endpoint is new");
                     endpoints.push(new.clone());
                     added.push(new);
                 }
             }
-            endpoints.retain(|endpoint| {
-                let stays = addresses.contains(&endpoint.address());
-                if !stays {
-                    gone.push(endpoint.clone());
-                }
-                stays
-            });
             self.publish(&groups);
         }
         for endpoint in added {
-            tracing::debug!(%endpoint, "endpoint is new");
             endpoint.revive();
-        }
-        for endpoint in gone {
-            tracing::debug!(%endpoint, "endpoint is gone");
-            endpoint.retire();
         }
     }
 

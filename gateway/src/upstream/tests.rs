@@ -24,8 +24,9 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use service_kit::config::Span;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Notify, watch},
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 use tonic::Status;
@@ -49,6 +50,8 @@ struct Seen {
     trailers: Mutex<Vec<Option<HeaderMap>>>,
     /// Lets the calls of `/hold` be answered.
     gate: Notify,
+    /// Makes it end a connection once the calls on it are answered.
+    drain: Notify,
 }
 
 impl Replica {
@@ -56,19 +59,11 @@ impl Replica {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
-        let sees = seen.clone();
+        let shared = seen.clone();
         tokio::spawn(async move {
             loop {
                 let (io, _) = listener.accept().await.unwrap();
-                let seen = sees.clone();
-                seen.connections.send_modify(|open| *open += 1);
-                tokio::spawn(async move {
-                    let sees = seen.clone();
-                    let service = service_fn(move |request| answer(sees.clone(), request));
-                    let builder = http2::Builder::new(TokioExecutor::new());
-                    let _ = builder.serve_connection(TokioIo::new(io), service).await;
-                    seen.connections.send_modify(|open| *open -= 1);
-                });
+                tokio::spawn(serve(io, shared.clone()));
             }
         });
         Self { address, seen }
@@ -83,6 +78,21 @@ impl Replica {
         let seen = timeout(PATIENCE, connections.wait_for(|now| *now == open)).await;
         seen.expect("so many connections are never open").unwrap();
     }
+}
+
+async fn serve(io: TcpStream, seen: Arc<Seen>) {
+    seen.connections.send_modify(|open| *open += 1);
+    let service = service_fn(|request| answer(seen.clone(), request));
+    let builder = http2::Builder::new(TokioExecutor::new());
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
+    tokio::select! {
+        _ = &mut connection => {}
+        () = seen.drain.notified() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    seen.connections.send_modify(|open| *open -= 1);
 }
 
 async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
@@ -166,6 +176,21 @@ async fn call(upstream: &Upstream) {
     send(upstream, "/call", Body::empty(), Repeat::Always).await.unwrap();
 }
 
+/// A call that the replica takes and does not answer yet.
+async fn hold(upstream: &Arc<Upstream>, on: &Replica) -> JoinHandle<Result<(), Error>> {
+    let (upstream, calls) = (upstream.clone(), on.calls());
+    let call =
+        async move { send(&upstream, "/hold", Body::empty(), Repeat::Never).await.map(drop) };
+    let call = tokio::spawn(call);
+    let begun = async {
+        while on.calls() == calls {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, begun).await.expect("the call does not come");
+    call
+}
+
 #[tokio::test]
 async fn replicas_come_and_go_as_the_name_service_says() {
     let first = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
@@ -184,18 +209,8 @@ async fn replicas_come_and_go_as_the_name_service_says() {
     timeout(PATIENCE, called).await.expect("one of both is never called");
 
     // A call that runs on the first when it is taken out of the name.
-    let (held, calls) = (upstream.clone(), first.calls());
     dns.say(Ok(vec![first.address])).await;
-    let running =
-        tokio::spawn(
-            async move { send(&held, "/hold", Body::empty(), Repeat::Never).await.map(drop) },
-        );
-    let begun = async {
-        while first.calls() == calls {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, begun).await.unwrap();
+    let running = hold(&upstream, &first).await;
     dns.say(Ok(vec![second.address])).await;
     let before = first.calls();
     for _ in 0..100 {
@@ -217,6 +232,25 @@ async fn replicas_come_and_go_as_the_name_service_says() {
 
     drop(upstream);
     second.until_connections(0).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_the_replica_is_ending_takes_no_more_calls_and_loses_none() {
+    let replica = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let upstream = Arc::new(upstream(&Dns::new(&[replica.address])));
+    let running = hold(&upstream, &replica).await;
+    replica.seen.drain.notify_one();
+    // Some before the end is heard of, and some after.
+    let calls = async {
+        while *replica.seen.connections.borrow() < 2 {
+            send(&upstream, "/call", Body::empty(), Repeat::Never).await.unwrap();
+        }
+    };
+    timeout(PATIENCE, calls).await.expect("no other connection is opened");
+    replica.seen.gate.notify_one();
+    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    replica.until_connections(1).await;
+    call(&upstream).await;
 }
 
 #[tokio::test]

@@ -41,8 +41,9 @@ impl Upstreams {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpstreamConfig {
-    /// Its replicas, each `http://HOST:PORT`, or `https://HOST:PORT` for TLS. Calls go to the less
-    /// busy of two; one that cannot be connected to is passed over until it can be.
+    /// Its replicas, each `http://HOST:PORT`, or `https://HOST:PORT` for TLS. A host that is a name
+    /// may stand for many (a headless service of Kubernetes): each of its addresses is a replica.
+    /// Calls go to the less busy of two; one that is not connected is passed over until it is.
     pub endpoints: Vec<String>,
     /// A PEM file with the authorities that the service's certificate is checked against. Unset:
     /// the public web's.
@@ -66,6 +67,16 @@ pub struct UpstreamConfig {
     /// Calls in progress on each connection before one more is opened. Well below the services'
     /// `server.max_concurrent_streams`, beyond which calls wait. Default 100.
     pub calls_per_connection: usize,
+    /// How long after a name was looked up it is looked up again: a replica that was added is
+    /// called after that time at the latest, one that was removed no longer. Default 5 s.
+    pub resolve_interval: Span,
+    /// Calls (or connections, with all calls on them) that fail in a row before a replica is
+    /// ejected: it gets no calls while there are others. Calls fail when they are lost, or answered
+    /// with an HTTP error of the server (5xx) or NOT_SERVING. Default 5.
+    pub eject_after: u32,
+    /// How often a replica that was ejected is asked whether it serves; doubled, up to 30 s, while
+    /// it says so and is ejected again within a minute. Default 1 s.
+    pub probe_pause: Span,
 }
 
 impl Default for UpstreamConfig {
@@ -81,6 +92,9 @@ impl Default for UpstreamConfig {
             keep_alive_timeout: Span::from_secs(5),
             max_connections: 4,
             calls_per_connection: 100,
+            resolve_interval: Span::from_secs(5),
+            eject_after: 5,
+            probe_pause: Span::from_secs(1),
         }
     }
 }

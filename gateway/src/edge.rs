@@ -30,7 +30,7 @@ use crate::{
     grpc::AccountApi,
     headers,
     routes::{Route, Routes},
-    upstream::{Upstream, is_grpc_type},
+    upstream::{Outbound, Repeat, Upstream, is_grpc_type},
 };
 
 /// Answers every method of the public contract: forwards it, or hands it to the gateway's own
@@ -58,10 +58,10 @@ impl Service<Request<Body>> for Edge {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.routes.at(request.uri().path()) {
-            Some(Route::Forward(upstream, path)) => {
-                let (upstream, path) = (upstream.clone(), path.clone());
+            Some(Route::Forward(upstream, path, repeat)) => {
+                let (upstream, path, repeat) = (upstream.clone(), path.clone(), *repeat);
                 Box::pin(async move {
-                    let answer = forward(&upstream, path, request).await;
+                    let answer = forward(&upstream, path, repeat, request).await;
                     Ok(answer.unwrap_or_else(Status::into_http))
                 })
             }
@@ -81,6 +81,7 @@ impl Service<Request<Body>> for Edge {
 async fn forward(
     upstream: &Upstream,
     path: PathAndQuery,
+    repeat: Repeat,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
     let headers = request.headers();
@@ -93,12 +94,10 @@ async fn forward(
     if !headers.contains_key(AUTHORIZATION) {
         return Err(status::status(Reason::TokenMissing, "the call carries no bearer token"));
     }
-    let call = Call::of(request.extensions()).ok_or_else(outside_the_layers)?;
-    let headers = headers::forwarded(headers, call);
-    let mut onward = Request::new(request.into_body());
-    *onward.method_mut() = Method::POST;
-    *onward.uri_mut() = path.into();
-    *onward.headers_mut() = headers;
+    let (parts, body) = request.into_parts();
+    let call = Call::of(&parts.extensions).ok_or_else(outside_the_layers)?;
+    let headers = || headers::forwarded(&parts.headers, call);
+    let onward = Outbound { path, headers, body, repeat, deadline: call.deadline() };
     Ok(upstream.send(onward).await?.map(Body::new))
 }
 

@@ -6,6 +6,8 @@ use http::StatusCode;
 use proto::{errors::v1::Reason, status};
 use tonic::{Code, Status};
 
+use crate::upstream::Fault;
+
 /// When a caller may try again after an upstream could not be reached. Long enough for a restart
 /// to be under way, short enough for an outage to end soon after it does.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -27,6 +29,12 @@ pub(crate) enum Error {
         upstream: &'static str,
         /// What HTTP/2 said.
         source: Arc<hyper::Error>,
+    },
+    /// The caller's request broke off, and the call to the upstream with it.
+    #[error("the request to {upstream} broke off")]
+    Broken {
+        /// Which upstream.
+        upstream: &'static str,
     },
     /// What answered does not speak gRPC: a proxy in between, or a wrong address.
     #[error("{upstream} answered {status} without gRPC")]
@@ -55,17 +63,31 @@ pub(crate) enum Error {
     },
 }
 
+impl Error {
+    /// Of a call that was lost with `source`.
+    pub(crate) fn lost(upstream: &'static str, fault: Fault, source: hyper::Error) -> Self {
+        match fault {
+            Fault::Caller => Self::Broken { upstream },
+            Fault::Upstream => Self::Cut { upstream, source: Arc::new(source) },
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match &error {
             // Told once, when the endpoint goes down, not for every call that waits for it.
-            Error::Unreachable { .. } => tracing::debug!(%error),
+            Error::Unreachable { .. } | Error::Broken { .. } => tracing::debug!(%error),
             Error::Cut { .. } | Error::NotGrpc { .. } | Error::Incomplete { .. } => {
                 tracing::warn!(%error);
             }
             Error::Failed { .. } => tracing::error!(%error),
         }
         match error {
+            Error::Broken { .. } => {
+                let text = "the request was cut before its end";
+                status::status(Reason::StreamIncomplete, text)
+            }
             Error::Unreachable { upstream }
             | Error::Cut { upstream, .. }
             | Error::NotGrpc { upstream, .. }

@@ -16,11 +16,16 @@ pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeou
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
+/// The longest value, in bytes, of headers that a call can do without: a header list that is as
+/// long as the edge takes must not be longer than a service takes once ours are in it.
+const LONGEST: usize = 256;
+
 /// Who calls, by the caller's own token, and for which call: for every request made for it.
 pub(crate) fn of_caller(given: &HeaderMap, call: &Call) -> HeaderMap {
     // Room for all that `forwarded` adds: the map is not moved as it grows.
     let mut headers = HeaderMap::with_capacity(12);
-    pass(given, &mut headers, [AUTHORIZATION, USER_AGENT]);
+    pass(given, &mut headers, [AUTHORIZATION], usize::MAX);
+    pass(given, &mut headers, [USER_AGENT], LONGEST);
     headers.insert(REQUEST_ID, call.request_id().clone());
     headers.insert(TRACEPARENT, call.traceparent());
     headers
@@ -29,7 +34,8 @@ pub(crate) fn of_caller(given: &HeaderMap, call: &Call) -> HeaderMap {
 /// The headers of a request that is forwarded as it came.
 pub(crate) fn forwarded(given: &HeaderMap, call: &Call) -> HeaderMap {
     let mut headers = of_caller(given, call);
-    pass(given, &mut headers, [CONTENT_TYPE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING]);
+    pass(given, &mut headers, [CONTENT_TYPE, GRPC_ENCODING], usize::MAX);
+    pass(given, &mut headers, [GRPC_ACCEPT_ENCODING], LONGEST);
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(GRPC_TIMEOUT, time_left(call.deadline()));
     headers
@@ -53,9 +59,17 @@ fn timeout(left: Duration) -> HeaderValue {
     HeaderValue::try_from(text).unwrap()
 }
 
-fn pass<const N: usize>(from: &HeaderMap, to: &mut HeaderMap, names: [HeaderName; N]) {
+/// Those of `names` that are not longer than `longest` bytes.
+fn pass<const N: usize>(
+    from: &HeaderMap,
+    to: &mut HeaderMap,
+    names: [HeaderName; N],
+    longest: usize,
+) {
     for name in names {
-        if let Some(value) = from.get(&name) {
+        if let Some(value) = from.get(&name)
+            && value.len() <= longest
+        {
             to.insert(name, value.clone());
         }
     }

@@ -47,7 +47,7 @@ impl Service for Gateway {
     type Config = GatewayConfig;
 
     async fn build(ctx: &Context, config: GatewayConfig) -> Result<App, BootError> {
-        let services = Services::new(&config.upstreams)?;
+        let services = Services::new(&config.upstreams, &ctx.meter)?;
         if ctx.service_token.is_none() && !config.upstreams.show_certificates() {
             return Err(BootError::other(
                 "auth.service_key: needed to ask audience-svc and suggest-svc what they hold about \

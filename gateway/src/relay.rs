@@ -6,7 +6,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION, uri::PathAndQuery};
+use proto::contract;
 use service_kit::{auth::ServiceToken, layers::Call};
 use tokio::time::Instant;
 use tonic::{Status, body::Body as TonicBody};
@@ -14,7 +15,7 @@ use tower::Service;
 
 use crate::{
     Body, headers,
-    upstream::{Relayed, Upstream},
+    upstream::{Outbound, Relayed, Repeat, Upstream},
 };
 
 /// For whom the gateway calls: the caller, by its own token, and the call it is made for.
@@ -47,17 +48,12 @@ impl OnBehalf {
 #[derive(Clone)]
 pub(crate) struct Relay {
     upstream: Arc<Upstream>,
-    /// Nobody: health.
-    caller: Option<OnBehalf>,
+    caller: OnBehalf,
 }
 
 impl Relay {
-    pub(crate) fn anonymous(upstream: &Arc<Upstream>) -> Self {
-        Self { upstream: upstream.clone(), caller: None }
-    }
-
     pub(crate) fn on_behalf(upstream: &Arc<Upstream>, caller: &OnBehalf) -> Self {
-        Self { upstream: upstream.clone(), caller: Some(caller.clone()) }
+        Self { upstream: upstream.clone(), caller: caller.clone() }
     }
 }
 
@@ -71,13 +67,21 @@ impl Service<Request<TonicBody>> for Relay {
     }
 
     fn call(&mut self, request: Request<TonicBody>) -> Self::Future {
-        let mut request = request.map(Body::new);
-        if let Some(caller) = &self.caller {
-            let given = request.headers_mut();
-            given.extend(caller.headers.clone());
-            given.insert(headers::GRPC_TIMEOUT, headers::time_left(caller.deadline));
-        }
-        let upstream = self.upstream.clone();
-        Box::pin(async move { upstream.send(request).await.map_err(Status::from) })
+        let Self { upstream, caller } = self.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let path = parts.uri.path_and_query().cloned();
+            let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+            let repeat = contract::method(path.path()).map_or(Repeat::Never, Repeat::of);
+            let headers = || {
+                let mut headers = parts.headers.clone();
+                headers.extend(caller.headers.clone());
+                headers.insert(headers::GRPC_TIMEOUT, headers::time_left(caller.deadline));
+                headers
+            };
+            let body = Body::new(body);
+            let call = Outbound { path, headers, body, repeat, deadline: caller.deadline };
+            upstream.send(call).await.map_err(Status::from)
+        })
     }
 }

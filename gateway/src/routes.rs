@@ -3,13 +3,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use http::uri::PathAndQuery;
+use opentelemetry::metrics::Meter;
 use proto::{
     contract::{self, Method},
     options::v1::Exposure,
 };
 use service_kit::boot::BootError;
 
-use crate::{config::Upstreams, upstream::Upstream};
+use crate::{
+    config::Upstreams,
+    upstream::{self, Repeat, Upstream},
+};
 
 /// The package whose methods the gateway answers itself.
 const OWN_PACKAGE: &str = "assent.gateway.v1";
@@ -23,12 +27,15 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(config: &Upstreams) -> Result<Self, BootError> {
-        Ok(Self {
+    /// As configured; `meter` reports on them.
+    pub(crate) fn new(config: &Upstreams, meter: &Meter) -> Result<Self, BootError> {
+        let this = Self {
             consent: Upstream::open("consent", "consent-svc", &config.consent)?.into(),
             audience: Upstream::open("audience", "audience-svc", &config.audience)?.into(),
             suggest: Upstream::open("suggest", "suggest-svc", &config.suggest)?.into(),
-        })
+        };
+        upstream::report(meter, &[&this.consent, &this.audience, &this.suggest]);
+        Ok(this)
     }
 
     /// The service that has the methods of a package.
@@ -44,8 +51,8 @@ impl Services {
 
 /// Where a method is answered.
 pub(crate) enum Route {
-    /// By a service behind the gateway, at this path of it.
-    Forward(Arc<Upstream>, PathAndQuery),
+    /// By a service behind the gateway, at this path of it; sent again as this says.
+    Forward(Arc<Upstream>, PathAndQuery, Repeat),
     /// Here.
     Own,
 }
@@ -98,5 +105,5 @@ fn route(method: &'static Method, services: &Services) -> Result<Route, BootErro
         BootError::other(format!("the gateway has no upstream for {}", method.package()))
     })?;
     let path = PathAndQuery::from_static(&method.path);
-    Ok(Route::Forward(upstream.clone(), path))
+    Ok(Route::Forward(upstream.clone(), path, Repeat::of(method)))
 }

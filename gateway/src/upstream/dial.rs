@@ -1,6 +1,11 @@
 //! Connecting to an endpoint: TCP, TLS where configured, HTTP/2.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{
     Uri,
@@ -11,12 +16,14 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::connection::{Connection, Http2};
+use super::connection::{Connection, Http2, Peer};
 use crate::error::ConnectError;
 
-/// Where an endpoint is and how it is spoken to.
+/// A configured endpoint: where it is and how it is spoken to. Its host may be a name that stands
+/// for several addresses.
 pub(super) struct Target {
     authority: Authority,
+    port: u16,
     /// The server's name as its certificate must have it, and what is needed to check that.
     tls: Option<(TlsConnector, ServerName<'static>)>,
     connect_timeout: Duration,
@@ -36,22 +43,20 @@ impl Target {
         let uri: Uri = uri.parse().map_err(|_| "not a URI")?;
         let Parts { scheme, authority, path_and_query, .. } = uri.into_parts();
         let authority = authority.ok_or("no host, as in http://consent-svc:50051")?;
-        if authority.port().is_none() {
-            return Err("no port, as in http://consent-svc:50051");
-        }
+        let port = authority.port_u16().ok_or("no port, as in http://consent-svc:50051")?;
         if path_and_query.is_some_and(|path| path != "/") {
             return Err("has a path");
         }
         let tls = match scheme {
             Some(scheme) if scheme == Scheme::HTTP => None,
             Some(scheme) if scheme == Scheme::HTTPS => {
-                let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-                let name = ServerName::try_from(server_name.unwrap_or(host).to_owned());
+                let name = server_name.unwrap_or_else(|| host(&authority));
+                let name = ServerName::try_from(name.to_owned());
                 Some((tls.clone().into(), name.map_err(|_| "not a server name")?))
             }
             _ => return Err("neither http nor https"),
         };
-        Ok(Self { authority, tls, connect_timeout, http2 })
+        Ok(Self { authority, port, tls, connect_timeout, http2 })
     }
 
     /// The address of a path there. Copies no text.
@@ -65,28 +70,53 @@ impl Target {
         Uri::from_parts(parts).unwrap()
     }
 
-    /// Opens a connection; `closed` runs when it is over.
+    /// Its host, to be looked up, and its port.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        (host(&self.authority), self.port)
+    }
+
+    /// Its one address, when it is configured by that and not by a name.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        let ip: IpAddr = host(&self.authority).parse().ok()?;
+        Some((ip, self.port).into())
+    }
+
+    /// How long connecting may take.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Opens a connection to one of its addresses; `closed` runs when it is over.
     pub(super) async fn connect(
         &self,
+        address: SocketAddr,
+        peer: Peer,
         closed: impl FnOnce() + Send + 'static,
     ) -> Result<Connection, ConnectError> {
-        let opened = timeout(self.connect_timeout, self.open(closed)).await;
+        let opened = timeout(self.connect_timeout, self.open(address, peer, closed)).await;
         opened.unwrap_or(Err(ConnectError::TimedOut(self.connect_timeout)))
     }
 
     async fn open(
         &self,
+        address: SocketAddr,
+        peer: Peer,
         closed: impl FnOnce() + Send + 'static,
     ) -> Result<Connection, ConnectError> {
-        let tcp = TcpStream::connect(self.authority.as_str()).await?;
+        let tcp = TcpStream::connect(address).await?;
         // Small frames go out at once: calls wait for them.
         tcp.set_nodelay(true)?;
         let Some((connector, name)) = &self.tls else {
-            return Ok(Connection::open(TokioIo::new(tcp), self.http2, closed).await?);
+            return Ok(Connection::open(TokioIo::new(tcp), peer, self.http2, closed).await?);
         };
         let tls = connector.connect(name.clone(), tcp).await?;
-        Ok(Connection::open(TokioIo::new(tls), self.http2, closed).await?)
+        Ok(Connection::open(TokioIo::new(tls), peer, self.http2, closed).await?)
     }
+}
+
+/// The host as it is looked up, and as a certificate has it.
+fn host(authority: &Authority) -> &str {
+    authority.host().trim_start_matches('[').trim_end_matches(']')
 }
 
 impl fmt::Display for Target {

@@ -1,129 +1,169 @@
 //! The services behind the gateway: their endpoints, the connections kept open to them, and which
-//! of them a call is sent on.
+//! of them a call is sent on, and sent again.
 
+mod budget;
 mod connection;
+mod counts;
 mod dial;
 mod endpoint;
 mod health;
+mod names;
 mod open;
+mod probing;
 mod relayed;
+mod replay;
+mod roster;
+mod standing;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use http::{Request, Response, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Response, uri::PathAndQuery};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
+pub(crate) use counts::report;
 pub(crate) use health::probe;
 pub(crate) use relayed::{Relayed, is_grpc_type};
+pub(crate) use replay::Repeat;
 
 use crate::{Body, error::Error};
-use connection::{Http2, Lease};
-use dial::Target;
-use endpoint::{Endpoint, Pool};
+use budget::Budget;
+pub(crate) use connection::Fault;
+use connection::Lease;
+use counts::Counts;
+use replay::{Outgoing, Replay};
+use roster::Roster;
+use standing::Standing;
 
 /// How often a call may find that the connection it was given has just ended, before the upstream
 /// is called unreachable: something that takes connections only to drop them is not up.
 const MAX_RETURNED: usize = 3;
 
+/// How often a call may be sent again.
+const MAX_RETRIES: usize = 2;
+
 /// A service behind the gateway.
 pub(crate) struct Upstream {
     /// As callers and the log are told: `consent-svc`.
     name: &'static str,
-    /// At least one.
-    endpoints: Box<[Arc<Endpoint>]>,
+    roster: Arc<Roster>,
+    budget: Budget,
+    counts: Arc<Counts>,
+    /// How long a call waits for a connection.
+    connect_timeout: Duration,
+}
+
+/// A call to an upstream.
+pub(crate) struct Outbound<H> {
+    pub(crate) path: PathAndQuery,
+    /// Makes the headers of each attempt: what is left of the deadline is among them.
+    pub(crate) headers: H,
+    pub(crate) body: Body,
+    pub(crate) repeat: Repeat,
+    /// After which it is not sent again.
+    pub(crate) deadline: Instant,
+}
+
+/// What became of one attempt at a call.
+struct Attempted {
+    answer: Result<Response<Relayed>, Error>,
+    /// The endpoint that it was lost on, when it may be sent again: nothing of an answer came, or
+    /// nothing but that another replica should be asked.
+    failed_on: Option<Arc<Standing>>,
 }
 
 impl Upstream {
-    fn new(name: &'static str, endpoints: Vec<Endpoint>) -> Self {
-        Self { name, endpoints: endpoints.into_iter().map(Arc::new).collect() }
+    /// Sends a call and gives the answer as it begins. Dropping the future, or the answer's body,
+    /// cancels the call at the upstream.
+    ///
+    /// A call of which nothing was sent is tried on another connection, or endpoint. One that was
+    /// sent and lost is sent again as `repeat` and the retry budget allow.
+    pub(crate) async fn send<H>(&self, call: Outbound<H>) -> Result<Response<Relayed>, Error>
+    where
+        H: Fn() -> HeaderMap,
+    {
+        let Outbound { path, headers, body, repeat, deadline } = call;
+        if repeat == Repeat::Never {
+            return self.attempt(&path, headers(), Outgoing::Once(body), &[]).await.answer;
+        }
+        self.budget.deposit();
+        let replay = Replay::new(body, repeat);
+        let mut tried = Vec::new();
+        loop {
+            let attempt = self.attempt(&path, headers(), replay.attempt(), &tried).await;
+            let Attempted { answer, failed_on } = attempt;
+            if let Some(endpoint) = failed_on
+                && tried.len() < MAX_RETRIES
+                && replay.is_repeatable()
+                && Instant::now() < deadline
+                // Last: what is taken is used.
+                && self.budget.withdraw(Instant::now())
+            {
+                self.counts.retries.fetch_add(1, Relaxed);
+                tried.push(endpoint);
+                continue;
+            }
+            replay.release();
+            return answer;
+        }
     }
 
-    /// Sends a request, whose URI may be a path alone, and gives the answer as it begins. Dropping
-    /// the future, or the answer's body, cancels the call at the upstream.
-    ///
-    /// A request is tried on another endpoint, or connection, only while none of it has been sent.
-    pub(crate) async fn send(
+    async fn attempt(
         &self,
-        mut request: Request<Body>,
-    ) -> Result<Response<Relayed>, Error> {
-        let path = request.uri().path_and_query().cloned();
-        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        path: &PathAndQuery,
+        headers: HeaderMap,
+        body: Outgoing,
+        tried: &[Arc<Standing>],
+    ) -> Attempted {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
         for _ in 0..=MAX_RETURNED {
-            let (endpoint, lease) = self.lease().await?;
-            *request.uri_mut() = endpoint.uri(path.clone());
+            let lease = match self.roster.lease(tried) {
+                Some(lease) => Some(lease),
+                None => self.roster.connect(tried, self.connect_timeout).await,
+            };
+            let Some(lease) = lease else { break };
+            *request.uri_mut() = lease.uri(path.clone());
             match lease.send(request).await {
                 Ok(response) => return self.accept(response, lease),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return Err(self.cut(error.into_error())),
+                    None => return self.lost(error.into_error(), &lease),
                 },
             }
         }
-        Err(self.unreachable())
+        Attempted { answer: Err(Error::Unreachable { upstream: self.name }), failed_on: None }
     }
 
-    /// Connects every endpoint that is not, so that calls need not wait and one that was down is
-    /// used again.
-    pub(crate) fn revive(&self) {
-        for endpoint in &self.endpoints {
-            if !endpoint.is_connected() {
-                drop(endpoint.attempt());
-            }
-        }
-    }
-
-    /// A connection of an endpoint, opened if need be. Endpoints that cannot be connected to are
-    /// passed over, each tried once.
-    async fn lease(&self) -> Result<(&Endpoint, Lease), Error> {
-        let mut failed = Vec::new();
-        while let Some(index) = self.pick(&failed) {
-            let endpoint = &self.endpoints[index];
-            if let Some(lease) = endpoint.lease() {
-                return Ok((endpoint, lease));
-            }
-            if endpoint.attempt().await
-                && let Some(lease) = endpoint.lease()
-            {
-                return Ok((endpoint, lease));
-            }
-            failed.push(index);
-        }
-        Err(self.unreachable())
-    }
-
-    /// The less busy of two endpoints that could be connected to when last tried; of the others
-    /// only when there are none such. From a random one on, so that replicas of the gateway do
-    /// not all begin with the first.
-    fn pick(&self, failed: &[usize]) -> Option<usize> {
-        let count = self.endpoints.len();
-        let start = if count > 1 { rand::random_range(0..count) } else { 0 };
-        let around = || (start..count).chain(0..start).filter(|index| !failed.contains(index));
-        let mut up = around().filter(|index| !self.endpoints[*index].is_down());
-        match (up.next(), up.next()) {
-            (Some(one), Some(other)) => {
-                let load = |index: usize| self.endpoints[index].load();
-                Some(if load(other) < load(one) { other } else { one })
-            }
-            (one, _) => one.or_else(|| around().next()),
-        }
-    }
-
-    fn accept(
-        &self,
-        response: Response<Incoming>,
-        lease: Lease,
-    ) -> Result<Response<Relayed>, Error> {
+    fn accept(&self, response: Response<Incoming>, lease: Lease) -> Attempted {
+        let status = response.status();
         if !relayed::is_grpc(&response) {
-            return Err(Error::NotGrpc { upstream: self.name, status: response.status() });
+            // What is said of the request (a header list that is too long) is not held against
+            // the endpoint.
+            if status.is_server_error() {
+                lease.standing().failed();
+            }
+            let answer = Err(Error::NotGrpc { upstream: self.name, status });
+            return Attempted { answer, failed_on: None };
         }
-        Ok(response.map(|body| Relayed::new(body, lease, self.name)))
+        let failed_on = relayed::is_not_serving(&response).then(|| lease.standing().clone());
+        match &failed_on {
+            Some(standing) => standing.failed(),
+            None => lease.standing().succeeded(),
+        }
+        let answer = Ok(response.map(|body| Relayed::new(body, lease, self.name)));
+        Attempted { answer, failed_on }
     }
 
-    fn cut(&self, source: hyper::Error) -> Error {
-        Error::Cut { upstream: self.name, source: Arc::new(source) }
-    }
-
-    fn unreachable(&self) -> Error {
-        Error::Unreachable { upstream: self.name }
+    fn lost(&self, error: hyper::Error, lease: &Lease) -> Attempted {
+        let fault = lease.lost(&error);
+        let failed_on = (fault == Fault::Upstream).then(|| lease.standing().clone());
+        Attempted { answer: Err(Error::lost(self.name, fault, error)), failed_on }
     }
 }

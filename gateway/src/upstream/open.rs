@@ -1,6 +1,6 @@
 //! An upstream as the configuration has it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
 use service_kit::{
@@ -8,7 +8,18 @@ use service_kit::{
     client::{self, ClientConfig as KitConfig},
 };
 
-use super::{Endpoint, Http2, Pool, Target, Upstream};
+use tokio::time::Instant;
+
+use super::{
+    Upstream,
+    budget::Budget,
+    connection::Http2,
+    counts::Counts,
+    dial::Target,
+    endpoint::Spec,
+    names::{self, Name, Resolve},
+    roster::Roster,
+};
 use crate::config::UpstreamConfig;
 
 /// The largest header list accepted from an upstream, in bytes: an error that names many fields
@@ -16,7 +27,8 @@ use crate::config::UpstreamConfig;
 const MAX_HEADER_BYTES: u32 = 64 << 10;
 
 impl Upstream {
-    /// The upstream that the table `upstreams.<key>` describes. Nothing is connected to yet.
+    /// The upstream that the table `upstreams.<key>` describes. Its names are looked up and its
+    /// addresses connected to in the background.
     ///
     /// # Errors
     /// When there is no endpoint, or one that is no address, or certificates cannot be read.
@@ -25,31 +37,87 @@ impl Upstream {
         name: &'static str,
         config: &UpstreamConfig,
     ) -> Result<Self, BootError> {
+        Self::open_with(key, name, config, &names::system())
+    }
+
+    /// As [`Upstream::open`], with names looked up by `resolve`.
+    pub(super) fn open_with(
+        key: &str,
+        name: &'static str,
+        config: &UpstreamConfig,
+        resolve: &Resolve,
+    ) -> Result<Self, BootError> {
         let refuse = |what: &str| BootError::other(format!("upstreams.{key}.{what}"));
         if config.endpoints.is_empty() {
             return Err(refuse("endpoints: none given"));
         }
-        if config.max_connections == 0 || config.calls_per_connection == 0 {
-            return Err(refuse("max_connections and calls_per_connection: at least 1"));
+        for (what, number) in [
+            ("max_connections", config.max_connections),
+            ("calls_per_connection", config.calls_per_connection),
+            ("eject_after", config.eject_after as usize),
+        ] {
+            if number == 0 {
+                return Err(refuse(&format!("{what}: at least 1")));
+            }
+        }
+        for (what, span) in
+            [("resolve_interval", config.resolve_interval), ("probe_pause", config.probe_pause)]
+        {
+            if span.get().is_zero() {
+                return Err(refuse(&format!("{what}: longer than nothing")));
+            }
         }
         let tls = Arc::new(tls(config).map_err(|error| refuse(&error.to_string()))?);
-        let pool = Pool {
-            max_connections: config.max_connections,
-            calls_per_connection: config.calls_per_connection,
-        };
         let http2 = Http2 {
             keepalive_interval: config.keep_alive_interval.get(),
             keepalive_timeout: config.keep_alive_timeout.get(),
             max_header_bytes: MAX_HEADER_BYTES,
         };
         let (server_name, timeout) = (config.server_name.as_deref(), config.connect_timeout.get());
-        let endpoints = config.endpoints.iter().map(|uri| {
+        let specs = config.endpoints.iter().map(|uri| {
             let target = Target::new(uri, &tls, server_name, timeout, http2);
             let target = target.map_err(|why| refuse(&format!("endpoints: {uri:?}: {why}")))?;
-            Ok(Endpoint::new(target, pool))
+            Ok(Arc::new(Spec {
+                target: Arc::new(target),
+                max_connections: config.max_connections,
+                calls_per_connection: config.calls_per_connection,
+                eject_after: config.eject_after,
+                probe_pause: config.probe_pause.get(),
+            }))
         });
-        Ok(Self::new(name, endpoints.collect::<Result<_, BootError>>()?))
+        let specs: Vec<_> = specs.collect::<Result<_, BootError>>()?;
+        let counts = Arc::new(Counts::default());
+        let roster = Roster::new(specs.clone(), counts.clone());
+        for (group, spec) in specs.iter().enumerate() {
+            follow(&roster, group, &spec.target, config.resolve_interval.get(), resolve);
+        }
+        let budget = Budget::new(Instant::now());
+        Ok(Self { name, roster, budget, counts, connect_timeout: timeout })
     }
+}
+
+/// Tells the roster where the target is, and goes on to if it may change.
+fn follow(
+    roster: &Arc<Roster>,
+    group: usize,
+    target: &Target,
+    interval: Duration,
+    resolve: &Resolve,
+) {
+    if let Some(address) = target.address() {
+        roster.set(group, &[address]);
+        roster.was_heard();
+        return;
+    }
+    let (host, port) = target.host_and_port();
+    let name = Name {
+        host: host.to_owned(),
+        port,
+        resolve: resolve.clone(),
+        interval,
+        timeout: target.connect_timeout(),
+    };
+    tokio::spawn(name.follow(Arc::downgrade(roster), group));
 }
 
 fn tls(config: &UpstreamConfig) -> Result<ClientConfig, client::ClientError> {

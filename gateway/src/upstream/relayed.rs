@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,30 +9,33 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tonic::Status;
+use proto::{errors::v1::Reason, status};
+use tonic::{Code, Status};
 
 use super::connection::Lease;
 use crate::error::Error;
 
 /// An upstream's answer, frame by frame as it comes: a frame is taken from the connection only
 /// when the caller has room for it. An answer that is cut ends with UNAVAILABLE in trailers, so
-/// that the caller gets an error of the contract and not a bare stream reset.
+/// that the caller gets an error of the contract and not a bare stream reset; one that is cut because
+/// the caller's request broke off, with the caller's own error.
 pub(crate) struct Relayed {
     incoming: Incoming,
     upstream: &'static str,
     cut: bool,
     /// The call counts as in progress until its answer is dropped.
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl Relayed {
     pub(super) fn new(incoming: Incoming, lease: Lease, upstream: &'static str) -> Self {
-        Self { incoming, upstream, cut: false, _lease: lease }
+        Self { incoming, upstream, cut: false, lease }
     }
 
     fn cut(&mut self, source: hyper::Error) -> Frame<Bytes> {
         self.cut = true;
-        let error = Error::Cut { upstream: self.upstream, source: Arc::new(source) };
+        let fault = self.lease.lost(&source);
+        let error = Error::lost(self.upstream, fault, source);
         let mut trailers = HeaderMap::new();
         // A plain message and no metadata: nothing that could fail.
         let _ = Status::from(error).add_header(&mut trailers);
@@ -69,6 +71,16 @@ impl Body for Relayed {
 pub(super) fn is_grpc<B>(response: &Response<B>) -> bool {
     response.status() == StatusCode::OK
         && response.headers().get(CONTENT_TYPE).is_some_and(|kind| is_grpc_type(kind.as_bytes()))
+}
+
+/// Whether an answer is the error of a replica that is starting or stopping. Such a one is all in
+/// the headers. Looked at closely only when its code is UNAVAILABLE (14).
+pub(super) fn is_not_serving<B>(response: &Response<B>) -> bool {
+    let headers = response.headers();
+    headers.get(Status::GRPC_STATUS).is_some_and(|code| code.as_bytes() == b"14")
+        && Status::from_header_map(headers).is_some_and(|error| {
+            error.code() == Code::Unavailable && status::reason(&error) == Some(Reason::NotServing)
+        })
 }
 
 /// `application/grpc`, with or without a codec or parameters; not `application/grpc-web`.

@@ -14,6 +14,7 @@ mod passing_through;
 mod quotas;
 mod quotas_in_redis;
 mod register_account;
+mod retries;
 mod services;
 mod start;
 mod tls;

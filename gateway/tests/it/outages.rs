@@ -64,6 +64,20 @@ async fn a_dead_replica_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_service_is_found_by_name() {
+    let world = World::start_with(|config| {
+        for endpoint in &mut config.service.upstreams.consent.endpoints {
+            *endpoint = endpoint.replace("127.0.0.1", "localhost");
+        }
+    })
+    .await;
+    let mut client = ConsentServiceClient::new(world.channel.clone());
+    for _ in 0..20 {
+        client.check(world.by(&user(), check("anna"))).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn replicas_share_the_calls_and_one_that_returns_is_used_again() {
     let (stub, mut other) = Stub::new();
     let second = Behind::start(&stub).await;
@@ -81,12 +95,9 @@ async fn replicas_share_the_calls_and_one_that_returns_is_used_again() {
 
     let address = second.kill().await;
     while other.try_recv().is_ok() {}
-    let mut failed = 0;
     for _ in 0..200 {
-        failed += u32::from(client.check(world.by(&user(), check("anna"))).await.is_err());
+        client.check(world.by(&user(), check("anna"))).await.unwrap();
     }
-    // The one that was on its way when the connection broke, if any.
-    assert!(failed <= 1, "{failed} calls failed");
 
     let second = Behind::at(address, stub.routes().await).await;
     let back = async {

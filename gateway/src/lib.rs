@@ -14,6 +14,7 @@ mod register_account;
 mod relay;
 mod routes;
 mod upstream;
+mod web;
 
 use axum::Router;
 use proto::gateway::v1::account_service_server::AccountServiceServer;
@@ -22,7 +23,7 @@ use service_kit::{
     context::Context,
 };
 
-pub use config::{GatewayConfig, UpstreamConfig, Upstreams};
+pub use config::{GatewayConfig, UpstreamConfig, Upstreams, WebConfig};
 
 use edge::Edge;
 use grpc::AccountApi;
@@ -50,7 +51,8 @@ impl Service for Gateway {
         let account = AccountServiceServer::new(AccountApi::new(services))
             .max_decoding_message_size(ctx.max_message_bytes);
         let edge = Router::new().fallback_service(Edge::new(routes, account));
-        Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))
+        let app = App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public);
+        web::serve(app, &config.web)
     }
 
     /// The gateway has no store.

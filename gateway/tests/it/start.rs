@@ -19,7 +19,7 @@ async fn refused(change: impl FnOnce(&mut Upstreams)) -> String {
     let config = Config {
         server: ServerConfig::loopback(),
         auth: keys.auth_config(),
-        ..Config::new(GatewayConfig { upstreams })
+        ..Config::new(GatewayConfig { upstreams, ..GatewayConfig::default() })
     };
     let gateway = Process::quiet(Clock::system()).serve::<Gateway>(config).await.unwrap();
     gateway.stopped().await.unwrap_err().to_string()

@@ -114,6 +114,7 @@ impl World {
                     audience: upstream(&[audience.uri()]),
                     suggest: upstream(&[suggest.uri()]),
                 },
+                ..GatewayConfig::default()
             })
         };
         change(&mut config);

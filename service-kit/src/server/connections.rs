@@ -242,6 +242,7 @@ impl Connections {
             () = self.useless(&usage) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
+                    biased;
                     ended = Patient::new(connection.as_mut(), stall) => ended,
                     () = left(&usage) => None,
                 }

@@ -31,7 +31,9 @@ where
     B::Error: Into<BoxError>,
 {
     let tells_its_end = request.version() == Version::HTTP_2;
-    request.map(|body| Body::new(Marked { body, tells_its_end, frames, call, over: false }))
+    request.map(|body| {
+        Body::new(Marked { body, tells_its_end, frames, call, fault: None, over: false })
+    })
 }
 
 fn cut(cause: Option<BoxError>) -> Status {
@@ -60,8 +62,64 @@ pin_project! {
         tells_its_end: bool,
         frames: Frames,
         call: Option<Call>,
+        // Found behind what was handed on last.
+        fault: Option<Fault>,
         // Whether its end, or an error, has been told.
         over: bool,
+    }
+}
+
+/// How a body ends.
+enum End {
+    Whole,
+    Cut(Option<BoxError>),
+    Faulty(Fault),
+}
+
+impl<B> Marked<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    /// The next frame, or the end.
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, End>> {
+        let mut this = self.project();
+        if let Some(fault) = this.fault.take() {
+            return Poll::Ready(Err(End::Faulty(fault)));
+        }
+        loop {
+            let frame = match ready!(this.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    let error = error.into();
+                    let not_text = is_not_text(&error);
+                    let end =
+                        if not_text { End::Faulty(Fault::Text) } else { End::Cut(Some(error)) };
+                    return Poll::Ready(Err(end));
+                }
+                None if *this.tells_its_end && !this.body.is_end_stream() => {
+                    return Poll::Ready(Err(End::Cut(None)));
+                }
+                None => {
+                    let end = this.frames.fault_at_end().map_or(End::Whole, End::Faulty);
+                    return Poll::Ready(Err(end));
+                }
+            };
+            let Some(data) = frame.data_ref() else { return Poll::Ready(Ok(frame)) };
+            // HTTP/2 servers end connections with too many empty frames: those of one caller, passed
+            // on, would end a connection that many share.
+            if data.is_empty() {
+                continue;
+            }
+            return Poll::Ready(match this.frames.take(data) {
+                Ok(()) => Ok(frame),
+                Err((fault, 0)) => Err(End::Faulty(fault)),
+                Err((fault, good)) => {
+                    *this.fault = Some(fault);
+                    Ok(Frame::data(data.slice(..good)))
+                }
+            });
+        }
     }
 }
 
@@ -74,45 +132,24 @@ where
     type Error = Status;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let mut this = self.project();
-        if *this.over {
+        if self.over {
             return Poll::Ready(None);
         }
-        // The end, or an error of the connection; or a fault of the sender's.
-        let end: Result<Option<Status>, Fault> = loop {
-            match ready!(this.body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    let data = frame.data_ref().map_or(&[][..], |data| data);
-                    // HTTP/2 servers end connections with too many empty frames: those of one
-                    // caller, passed on, would end a connection that many share.
-                    if data.is_empty() && frame.is_data() {
-                        continue;
-                    }
-                    match this.frames.take(data) {
-                        Ok(()) => return Poll::Ready(Some(Ok(frame))),
-                        Err(fault) => break Err(fault),
-                    }
-                }
-                Some(Err(error)) => {
-                    let error = error.into();
-                    let is_text = !is_not_text(&error);
-                    break if is_text { Ok(Some(cut(Some(error)))) } else { Err(Fault::Text) };
-                }
-                None if *this.tells_its_end && !this.body.is_end_stream() => {
-                    break Ok(Some(cut(None)));
-                }
-                None => break this.frames.fault_at_end().map_or(Ok(None), Err),
-            }
+        let end = match ready!(self.as_mut().poll_next(cx)) {
+            Ok(frame) => return Poll::Ready(Some(Ok(frame))),
+            Err(end) => end,
         };
+        let this = self.project();
         *this.over = true;
         Poll::Ready(match end {
-            Ok(error) => error.map(Err),
-            Err(fault) => {
+            End::Whole => None,
+            End::Cut(cause) => Some(Err(cut(cause))),
+            End::Faulty(fault) => {
                 if let Some(call) = this.call {
-                    // The first one counts.
+                    // There is one end, and so one fault.
                     let _ = call.fault().set(fault);
                 }
                 Some(Err(fault.status()))

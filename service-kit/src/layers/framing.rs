@@ -86,36 +86,43 @@ impl Frames {
         Self { prefix: [0; PREFIX], known: 0, left: 0, any: false, streams, limit }
     }
 
-    /// Moves on by what has come.
-    pub(super) fn take(&mut self, mut data: &[u8]) -> Result<(), Fault> {
+    /// Moves on by what has come. With a fault: how many bytes in front of it are good.
+    pub(super) fn take(&mut self, data: &[u8]) -> Result<(), (Fault, usize)> {
+        let mut at = 0;
         loop {
-            let inside = self.left.min(data.len());
+            let inside = self.left.min(data.len() - at);
             self.left -= inside;
-            data = &data[inside..];
-            if data.is_empty() {
+            at += inside;
+            if at == data.len() {
                 return Ok(());
             }
-            if self.any && !self.streams {
-                return Err(Fault::TooMany);
-            }
-            let more = (PREFIX - self.known).min(data.len());
-            self.prefix[self.known..self.known + more].copy_from_slice(&data[..more]);
+            let start = at;
+            let more = (PREFIX - self.known).min(data.len() - at);
+            self.prefix[self.known..self.known + more].copy_from_slice(&data[at..at + more]);
             self.known += more;
-            data = &data[more..];
-            let [flag, length @ ..] = self.prefix;
-            match flag {
-                0 => {}
-                1 => return Err(Fault::Compressed),
-                _ => return Err(Fault::Flag),
-            }
+            at += more;
+            self.left = self.begin().map_err(|fault| (fault, start))?;
             if self.known < PREFIX {
                 return Ok(());
             }
-            self.left = u32::from_be_bytes(length) as usize;
-            if self.left > self.limit {
-                return Err(Fault::TooLarge { limit: self.limit });
-            }
             (self.known, self.any) = (0, true);
+        }
+    }
+
+    /// The length of the message that begins with the prefix, as far as that is here.
+    fn begin(&self) -> Result<usize, Fault> {
+        if self.any && !self.streams {
+            return Err(Fault::TooMany);
+        }
+        let [flag, length @ ..] = self.prefix;
+        match flag {
+            0 if self.known < PREFIX => Ok(0),
+            0 => match u32::from_be_bytes(length) as usize {
+                length if length > self.limit => Err(Fault::TooLarge { limit: self.limit }),
+                length => Ok(length),
+            },
+            1 => Err(Fault::Compressed),
+            _ => Err(Fault::Flag),
         }
     }
 
@@ -298,10 +305,8 @@ mod tests {
     fn found(streams: bool, body: &[u8]) -> Option<Fault> {
         let found = |size: usize| {
             let mut frames = Frames::new(streams, LIMIT);
-            body.chunks(size)
-                .try_for_each(|piece| frames.take(piece))
-                .err()
-                .or(frames.fault_at_end())
+            let taken = body.chunks(size).try_for_each(|piece| frames.take(piece));
+            taken.map_or_else(|(fault, _)| Some(fault), |()| frames.fault_at_end())
         };
         let whole = found(body.len().max(1));
         for size in 1..=8 {
@@ -337,6 +342,13 @@ mod tests {
             assert_eq!(found(false, bad), Some(fault), "{bad:?}");
             assert_eq!(found(true, &[&first, bad].concat()), Some(fault), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_good_in_front_of_a_fault_is_told() {
+        let piece = [message(9), message(0), vec![2, 0, 0]].concat();
+        assert_eq!(Frames::new(true, LIMIT).take(&piece), Err((Fault::Flag, 19)));
+        assert_eq!(Frames::new(false, LIMIT).take(&piece), Err((Fault::TooMany, 14)));
     }
 
     #[test]

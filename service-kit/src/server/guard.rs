@@ -252,16 +252,18 @@ mod tests {
     fn traffic_and_time_explain_control_frames() {
         let began = Instant::now();
         let after = |seconds| move || began + Duration::from_secs(seconds);
-        let ping = frame(PING, 8);
         let mut frames = Frames::new(100, began);
-        frames.take(&ping.repeat(100), after(0)).unwrap();
+        let mut spend =
+            |count, seconds| -> bool { (0..count).all(|_| frames.spend(after(seconds)).is_ok()) };
+        assert!(spend(100, 0));
+        assert!(!spend(1, 0));
+        assert!(spend(20, 2));
+        assert!(!spend(1, 2));
+        assert!(spend(100, 3600), "no more than the limit, ever");
+        assert!(!spend(1, 3600));
         frames.earn(50 * BYTES_PER_FRAME);
-        frames.take(&ping.repeat(50), after(0)).unwrap();
-        assert!(frames.take(&ping, after(0)).is_err());
-        frames.take(&ping.repeat(20), after(2)).unwrap();
-        assert!(frames.take(&ping, after(2)).is_err());
+        assert_eq!(frames.credit, 50);
         frames.earn(usize::MAX);
-        frames.take(&ping.repeat(200), after(3600)).unwrap();
-        assert!(frames.take(&ping, after(3600)).is_err(), "no more than twice the limit, ever");
+        assert_eq!(frames.credit, 100);
     }
 }

@@ -8,13 +8,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use gateway::GatewayConfig;
-use http::HeaderValue;
+use http::{HeaderValue, Request};
+use http_body::Frame as BodyFrame;
+use http_body_util::StreamBody;
 use prost::Message as _;
-use proto::consent::v1::{WatchChangesRequest, consent_service_client::ConsentServiceClient};
+use proto::{
+    consent::v1::{WatchChangesRequest, consent_service_client::ConsentServiceClient},
+    errors::v1::Reason,
+};
 use service_kit::config::{Config, Span};
 use tokio::task::JoinHandle;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code, Status,
+    body::Body,
+    transport::{Channel, Endpoint},
+};
+use tower::ServiceExt as _;
 
 use crate::{
     passing_through::check,
@@ -25,7 +37,7 @@ use crate::{
         call, field, frame, message, reset, setting, window_update,
     },
     services::Event,
-    world::{PATIENCE, World, app, business},
+    world::{PATIENCE, World, app, assert_error, business},
 };
 
 /// Somebody well-behaved, on a connection of their own: calls, one after the other, of which none
@@ -113,6 +125,14 @@ fn assert_told(frames: &[Frame], code: u32) {
     assert_eq!(told.code(), code, "{}", String::from_utf8_lossy(&told.payload));
 }
 
+/// As [`assert_told`], of a connection that may have ended before it could be read why.
+#[track_caller]
+fn assert_told_or_cut(frames: &[Frame], code: u32) {
+    if frames.iter().any(|frame| frame.kind == GOAWAY) {
+        assert_told(frames, code);
+    }
+}
+
 /// Stream ids of a client.
 fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
@@ -127,10 +147,7 @@ async fn rapid_reset() {
         streams().take(count).flat_map(open).collect()
     };
     let (_, frames) = Raw::open(&world).await.flood(burst(20_000), 1).await;
-    // Cut before it could read why, or told.
-    if frames.iter().any(|frame| frame.kind == GOAWAY) {
-        assert_told(&frames, ENHANCE_YOUR_CALM);
-    }
+    assert_told_or_cut(&frames, ENHANCE_YOUR_CALM);
     neighbour.was_served().await;
 }
 
@@ -202,6 +219,7 @@ async fn resets_that_the_server_is_made_to_send() {
     let (_, frames) = Raw::open(&world).await.flood(provoked, 1).await;
     let resets = frames.iter().filter(|frame| frame.kind == RST_STREAM).count();
     assert!(resets <= 50, "{resets}");
+    assert_told_or_cut(&frames, ENHANCE_YOUR_CALM);
     neighbour.was_served().await;
 }
 
@@ -248,9 +266,7 @@ async fn continuation_flood() {
         let mut raw = Raw::open(&world).await;
         raw.send(&frame(HEADERS, 0, 1, &call(CHECK, None, &[]))).await.unwrap();
         let (_, frames) = raw.flood(frame(CONTINUATION, 0, 1, &block), 10_000).await;
-        if frames.iter().any(|frame| frame.kind == GOAWAY) {
-            assert_told(&frames, ENHANCE_YOUR_CALM);
-        }
+        assert_told_or_cut(&frames, ENHANCE_YOUR_CALM);
         assert!(!frames.iter().any(|frame| frame.kind == HEADERS), "{why}");
     }
     neighbour.was_served().await;
@@ -414,14 +430,57 @@ async fn slow_headers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_bodies() {
     let (world, neighbour) = world(|_| {}).await;
-    let block = call(CHECK, Some(&bearer(&world)), &[("grpc-timeout", "300m")]);
-    let mut raw = Raw::open(&world).await;
-    raw.send(&frame(HEADERS, END_HEADERS, 1, &block)).await.unwrap();
-    raw.send(&frame(DATA, 0, 1, &checking("anna")[..7])).await.unwrap();
-    let answer = raw.until(HEADERS).await.unwrap();
-    assert!(answer.flags & END_STREAM != 0);
-    let told = String::from_utf8_lossy(&answer.payload).into_owned();
-    assert!(raw.is_open().await, "{told}");
+    // Half of a message, and then nothing.
+    let half = Bytes::from(checking("anna")[..7].to_vec());
+    let body = stream::iter([Ok::<_, Status>(BodyFrame::data(half))]).chain(stream::pending());
+    let request = Request::post(CHECK)
+        .header("content-type", "application/grpc")
+        .header("authorization", bearer(&world))
+        .header("grpc-timeout", "300m")
+        .body(Body::new(StreamBody::new(body)))
+        .unwrap();
+    let answer = tokio::time::timeout(PATIENCE, connect(&world).await.oneshot(request));
+    let answer = answer.await.unwrap().unwrap();
+    let told = Status::from_header_map(answer.headers()).unwrap();
+    assert_error(&told, Code::DeadlineExceeded, Reason::DeadlineExceeded);
+    neighbour.was_served().await;
+}
+
+/// Over HTTP/1.1, which is spoken where gRPC-Web is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_http_1() {
+    let (world, neighbour) = world(|config| {
+        config.service.web.allowed_origins = vec!["https://app.example.com".to_owned()];
+        config.server.handshake_timeout = Span::from_millis(300);
+        config.server.stall_timeout = Span::from_millis(300);
+    })
+    .await;
+    let post = format!("POST {WATCH} HTTP/1.1\r\nhost: gateway\r\n");
+    // Headers that come one by one, and never end.
+    let mut raw = Raw::silent(&world).await;
+    raw.send(post.as_bytes()).await.unwrap();
+    while raw.send(b"x-slow: 1\r\n").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // A body that does not come.
+    let token = bearer(&world);
+    let call = format!(
+        "{post}authorization: {}\r\ncontent-type: application/grpc-web+proto\r\n",
+        token.to_str().unwrap()
+    );
+    let mut raw = Raw::silent(&world).await;
+    let head = format!("{call}grpc-timeout: 300m\r\ncontent-length: 9\r\n\r\n");
+    raw.send(head.as_bytes()).await.unwrap();
+    let answer = raw.text("\r\n\r\n").await;
+    assert!(answer.contains("grpc-status: 4\r\n"), "{answer}");
+    // An answer that is not read.
+    let body = watching("endless");
+    let mut raw = Raw::silent(&world).await;
+    let head = format!("{call}content-length: {}\r\n\r\n", body.len());
+    raw.send(&[head.as_bytes(), &body].concat()).await.unwrap();
+    assert!(raw.is_cut().await, "the connection is still there");
+    let made = world.stub.made.load(SeqCst);
+    assert!(made <= 512, "{made} messages of 64 KiB were made");
     neighbour.was_served().await;
 }
 

@@ -156,6 +156,16 @@ impl Raw {
         Some(self.read.drain(..count).collect())
     }
 
+    /// What comes, as text, until this has.
+    pub(crate) async fn text(&mut self, end: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(end) {
+            let Some(byte) = self.take(1).await else { break };
+            text.push(char::from(byte[0]));
+        }
+        text
+    }
+
     /// The next frame of this kind; none when the connection has ended before.
     pub(crate) async fn until(&mut self, kind: u8) -> Option<Frame> {
         loop {
@@ -175,21 +185,23 @@ impl Raw {
         frames
     }
 
-    /// Sends `bytes` again and again, reading what comes, until the connection has ended or all
-    /// is sent; gives what came.
+    /// Sends `bytes` again and again, reading what comes, and stays until the server has ended the
+    /// connection; gives how often they were sent, and what came.
     pub(crate) async fn flood(self, bytes: Vec<u8>, times: usize) -> (usize, Vec<Frame>) {
         let (reading, mut writing) = self.stream.into_split();
         let writer = tokio::spawn(async move {
             for sent in 0..times {
                 match timeout(PATIENCE, writing.write_all(&bytes)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return sent,
+                    Ok(Err(_)) | Err(_) => return (sent, writing),
                 }
             }
-            times
+            (times, writing)
         });
         let frames = read_all(reading, self.read).await;
-        (writer.await.unwrap(), frames)
+        // Until here the connection was open on this side.
+        let (sent, _writing) = writer.await.unwrap();
+        (sent, frames)
     }
 
     /// Whether the server still answers pings.
@@ -220,7 +232,7 @@ impl Raw {
 async fn read_all(mut from: tokio::net::tcp::OwnedReadHalf, read: VecDeque<u8>) -> Vec<Frame> {
     let mut bytes = Vec::from(read);
     // Cut or ended.
-    let _ = timeout(PATIENCE, from.read_to_end(&mut bytes)).await.expect("it goes on");
+    let _ = timeout(PATIENCE, from.read_to_end(&mut bytes)).await.expect("it stays open");
     let (mut frames, mut rest) = (Vec::new(), &bytes[..]);
     while let Some((head, after)) = rest.split_at_checked(9) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;

@@ -16,6 +16,18 @@ pub struct GatewayConfig {
     pub upstreams: Upstreams,
     /// How often callers may call.
     pub quota: QuotaConfig,
+    /// gRPC-Web, for pages in browsers.
+    pub web: WebConfig,
+}
+
+/// gRPC-Web, for pages in browsers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebConfig {
+    /// The origins whose pages may call, each as browsers write it: `https://app.example.com`. `*`
+    /// alone stands for every origin: a page still needs a token. Default none: gRPC-Web and
+    /// HTTP/1.1 are not spoken.
+    pub allowed_origins: Vec<String>,
 }
 
 /// The services behind the gateway, by the name in their package (`assent.<name>.v1`).

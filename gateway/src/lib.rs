@@ -18,6 +18,7 @@ mod register_account;
 mod relay;
 mod routes;
 mod upstream;
+mod web;
 
 use axum::Router;
 use proto::gateway::v1::account_service_server::AccountServiceServer;
@@ -26,7 +27,7 @@ use service_kit::{
     context::Context,
 };
 
-pub use config::{GatewayConfig, UpstreamConfig, Upstreams};
+pub use config::{GatewayConfig, UpstreamConfig, Upstreams, WebConfig};
 pub use quota::{QuotaConfig, Rate, RoleQuota};
 
 use edge::Edge;
@@ -69,7 +70,8 @@ impl Service for Gateway {
             }
             None => Router::new().fallback_service(edge),
         };
-        Ok(App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public))
+        let app = App::proxy(edge, proto::PUBLIC_DESCRIPTOR_SET, routes::is_public);
+        web::serve(app, &config.web)
     }
 
     /// The gateway has no store.

@@ -27,7 +27,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::ExpressionInvalid => Code::InvalidArgument,
         Reason::TokenMissing | Reason::TokenInvalid | Reason::TokenExpired => Code::Unauthenticated,
         Reason::RoleNotAllowed | Reason::NotOwnData => Code::PermissionDenied,
-        Reason::MethodUnknown => Code::Unimplemented,
+        Reason::MethodUnknown | Reason::CompressionUnsupported => Code::Unimplemented,
         Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::Cancelled => Code::Cancelled,
         Reason::MessageTooLarge

@@ -96,14 +96,8 @@ impl Embedded {
             audience: upstream(&audience),
             suggest: upstream(&suggest),
         };
-        let edge = start::<Gateway>(
-            &process,
-            &data,
-            &issuer,
-            edge,
-            GatewayConfig { upstreams, ..GatewayConfig::default() },
-        )
-        .await?;
+        let gateway = GatewayConfig { upstreams, ..Default::default() };
+        let edge = start::<Gateway>(&process, &data, &issuer, edge, gateway).await?;
         let running = vec![
             (Gateway::NAME, edge),
             (AudienceService::NAME, audience),

@@ -102,14 +102,18 @@ async fn both_directions_flow_at_once_and_the_service_may_speak_last() {
     assert!(answers.message().await.unwrap().is_none());
 }
 
-/// What no decoder would take: neither messages nor frames of gRPC.
+/// What no decoder would take: one frame of gRPC without a message in it.
 fn chunks() -> Vec<Bytes> {
-    let sizes = [1, 0, 5, 16_384, 16_385, 100_000, 1];
-    (0u8..).zip(sizes).map(|(byte, size)| Bytes::from(vec![byte ^ 0xA5; size])).collect()
+    let sizes = [1, 5, 16_384, 16_385, 100_000, 1];
+    let junk = (0u8..).zip(sizes).map(|(byte, size)| Bytes::from(vec![byte ^ 0xA5; size]));
+    let [a, b, c, d] = u32::try_from(sizes.iter().sum::<usize>()).unwrap().to_be_bytes();
+    // The prefix comes in pieces too.
+    let prefix = [vec![0, a], vec![b, c, d]].map(Bytes::from);
+    prefix.into_iter().chain(junk).collect()
 }
 
 #[tokio::test]
-async fn bodies_and_trailers_are_not_looked_at() {
+async fn messages_and_trailers_are_not_looked_at() {
     // Gives back what it gets, after the headers, and trailers of its own.
     let echo = axum::Router::new().fallback(async |request: HttpRequest<axum::body::Body>| {
         let mut trailers = HeaderMap::new();

@@ -131,11 +131,8 @@ async fn stage(trusted: Option<&Authority>) -> Stage {
         audience: other.clone(),
         suggest: other,
     };
-    let config = Config {
-        server,
-        auth: keys.auth_config(),
-        ..Config::new(GatewayConfig { upstreams, ..GatewayConfig::default() })
-    };
+    let service = GatewayConfig { upstreams, ..GatewayConfig::default() };
+    let config = Config { server, auth: keys.auth_config(), ..Config::new(service) };
     let gateway = process.serve::<Gateway>(config).await.unwrap();
     gateway.ready().await;
     consent.ready().await;

@@ -49,7 +49,9 @@ impl Behind {
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move {
             let incoming = TcpListenerStream::new(listener);
-            Server::builder().add_routes(routes).serve_with_incoming(incoming).await
+            // As services of Assent: the gateway's connections carry the calls of many.
+            let mut server = Server::builder().http2_max_pending_accept_reset_streams(Some(1024));
+            server.add_routes(routes).serve_with_incoming(incoming).await
         });
         Self { address, runtime }
     }

@@ -4,6 +4,7 @@ use std::{convert::Infallible, fmt};
 
 use axum::Router;
 use http::{Request, Response};
+use hyper::body::Incoming;
 use proto::contract::Method;
 use tonic::{body::Body, server::NamedService, service::Routes};
 use tower::{Service, util::BoxCloneSyncService};
@@ -21,7 +22,13 @@ pub struct App {
     pub(super) serves: Box<dyn Fn(&Method) -> bool + Send>,
     /// Whether the callers are outside ones, whose deadlines are bounded.
     pub(super) bounds_deadlines: bool,
-    pub(super) edge: Option<Box<dyn FnOnce(Edge) -> Edge + Send>>,
+    pub(super) edge: Option<Around>,
+}
+
+/// What is wrapped around the server, and which requests go through it.
+pub(super) struct Around {
+    pub(super) takes: Box<dyn Fn(&Request<Incoming>) -> bool + Send + Sync>,
+    pub(super) wrap: Box<dyn FnOnce(Edge) -> Edge + Send>,
 }
 
 impl Default for App {
@@ -87,10 +94,15 @@ impl App {
     }
 
     /// Wraps the whole server, its layers included: for what is spoken at the edge alone
-    /// (gRPC-Web, CORS). With an edge, HTTP/1.1 is served too.
+    /// (gRPC-Web, CORS). Requests that it does not take go straight to the server, and cost no more
+    /// than without it. With an edge, HTTP/1.1 is served too.
     #[must_use]
-    pub fn edge(mut self, wrap: impl FnOnce(Edge) -> Edge + Send + 'static) -> Self {
-        self.edge = Some(Box::new(wrap));
+    pub fn edge(
+        mut self,
+        takes: impl Fn(&Request<Incoming>) -> bool + Send + Sync + 'static,
+        wrap: impl FnOnce(Edge) -> Edge + Send + 'static,
+    ) -> Self {
+        self.edge = Some(Around { takes: Box::new(takes), wrap: Box::new(wrap) });
         self
     }
 }

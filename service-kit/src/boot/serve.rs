@@ -1,17 +1,19 @@
 //! The life of one service: build, serve, drain.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use futures::{TryFutureExt as _, future};
 use http::{Request, Response};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{body::Body, service::Routes};
 use tonic_reflection::server::Builder;
-use tower::ServiceExt as _;
+use tower::{Service as _, ServiceExt as _, service_fn};
 
-use super::{App, BootError, Edge, Service};
+use super::{App, BootError, Edge, Service, app::Around};
 use crate::{
     config::{Config, ServerConfig},
     context::Context,
@@ -83,11 +85,24 @@ async fn run(
             let service = layers::stack::<Incoming>(ctx, config, methods, routes);
             tokio::spawn(connections.serve(listener, service))
         }
-        Some(wrap) => {
-            let service = layers::stack::<Body>(ctx, config, methods, routes);
-            let service = service.map_response(|response: Response<_>| response.map(Body::new));
-            let service = wrap(Edge::new(service));
-            let service = service.map_request(|request: Request<Incoming>| request.map(Body::new));
+        Some(Around { takes, wrap }) => {
+            let server = layers::stack::<Either<Incoming, Body>>(ctx, config, methods, routes);
+            let inside = server
+                .clone()
+                .map_request(|request: Request<Body>| request.map(Either::Right))
+                .map_response(|response: Response<_>| response.map(Body::new));
+            let (edge, takes) = (wrap(Edge::new(inside)), Arc::new(takes));
+            let service = service_fn(move |request: Request<Incoming>| {
+                // Both are always ready.
+                if takes(&request) {
+                    let answer = edge.clone().call(request.map(Body::new));
+                    let answer = answer.map_ok(|answer| answer.map(Either::Right));
+                    future::Either::Right(answer)
+                } else {
+                    let answer = server.clone().call(request.map(Either::Left));
+                    future::Either::Left(answer.map_ok(|answer| answer.map(Either::Left)))
+                }
+            });
             tokio::spawn(connections.serve(listener, service))
         }
     };

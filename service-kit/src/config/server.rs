@@ -28,15 +28,34 @@ pub struct ServerConfig {
     /// Calls in progress at once, long streams among them; one more is answered
     /// `RESOURCE_EXHAUSTED` with a `RetryInfo`. Default 4096.
     pub max_concurrent_requests: usize,
-    /// Connections open at once; one more waits to be accepted. Default 10,000.
+    /// Connections open at once. For one more, the one that has been idle for longest is closed; when
+    /// none is idle it waits. Default 10,000.
     pub max_connections: usize,
     /// Calls in progress at once on one connection; a client queues what is beyond. Default 1024.
     pub max_concurrent_streams: u32,
-    /// The largest header list accepted, in bytes. Default 16 KiB.
+    /// The largest header list accepted, in bytes: larger ones are answered with HTTP status 431,
+    /// four times larger ones end the connection. Default 16 KiB.
     pub max_header_bytes: u32,
-    /// How long a new connection may take for its TLS handshake, and then for its first bytes. Default
-    /// 10 s.
+    /// Frames that carry nothing of any call (resets, pings, settings, window updates, …) which a
+    /// connection may send beyond those that its traffic explains; a tenth of them comes back each
+    /// second, and one for each 64 bytes that are sent to it. More end the connection. A client
+    /// that cancels a call spends one. Default 10,000.
+    pub max_control_frames: u32,
+    /// Calls that a client may have cancelled before the server came to begin them; one more ends
+    /// the connection (CVE-2023-44487). Behind a gateway, whose connections carry the calls of many,
+    /// no less than it has calls on one. Default 1024.
+    pub max_pending_resets: usize,
+    /// Streams that break the rules of HTTP/2, so that the server resets them, in the life of a
+    /// connection; one more ends it (CVE-2025-8671). Default 10,000.
+    pub max_stream_errors: usize,
+    /// How long a new connection may take for its TLS handshake, and then for its first bytes; over
+    /// HTTP/1.1, also for each request's headers. Default 10 s.
     pub handshake_timeout: Span,
+    /// How long a connection without calls may stay open. Default 5 min.
+    pub idle_timeout: Span,
+    /// How long a caller may leave a part of an answer untaken before the call is given up, at its
+    /// deadline at the latest. Default 1 min.
+    pub stall_timeout: Span,
     /// How long a connection may be silent before it is pinged. Default 30 s.
     pub keepalive_interval: Span,
     /// How long the answer to a ping may take before the connection is closed. Default 10 s.
@@ -51,8 +70,8 @@ pub struct ServerConfig {
     /// Together with `drain_delay` it must stay below the pod's termination grace period.
     /// Default 25 s.
     pub drain_deadline: Span,
-    /// Whether callers choose `x-request-id` and whether their trace is recorded: true behind the
-    /// gateway, false at the edge, where anybody may call. Default false.
+    /// Whether callers choose `x-request-id`, and their trace goes on here: true behind the gateway,
+    /// false at the edge, where anybody may call. Default false.
     pub trust_request_id: bool,
     /// How often readiness probes are asked. Default 2 s.
     pub probe_interval: Span,
@@ -71,7 +90,12 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             max_concurrent_streams: 1024,
             max_header_bytes: 16 << 10,
+            max_control_frames: 10_000,
+            max_pending_resets: 1024,
+            max_stream_errors: 10_000,
             handshake_timeout: Span::from_secs(10),
+            idle_timeout: Span::from_secs(300),
+            stall_timeout: Span::from_secs(60),
             keepalive_interval: Span::from_secs(30),
             keepalive_timeout: Span::from_secs(10),
             max_deadline: Span::from_secs(3600),

@@ -1,6 +1,9 @@
 //! The call that is being handled: its ids, its method, its deadline.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{
@@ -11,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::methods::Entry;
+use super::{framing::Fault, methods::Entry};
 
 /// The header that carries the id of a request, chosen at the edge.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,12 +37,14 @@ struct Inner {
     entry: Arc<Entry>,
     started: Instant,
     deadline: Instant,
+    fault: OnceLock<Fault>,
 }
 
 /// What is believed of a caller's headers, and how many calls are traced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trust {
-    /// Whether callers choose request ids and whether a call is traced.
+    /// Whether callers choose request ids, and their trace goes on here. A trace that a stranger
+    /// began is linked to, no more: else strangers could write into anybody's.
     pub(super) ids: bool,
     /// The share of other calls that is traced; `None`: no call is, ever.
     pub(super) trace_ratio: Option<f64>,
@@ -55,14 +60,18 @@ impl Call {
         trust: Trust,
     ) -> Self {
         let given = headers.get(REQUEST_ID).filter(|id| trust.ids && is_request_id(id.as_bytes()));
-        let parent = headers.get(TRACEPARENT).and_then(|value| parse(value.as_bytes()));
+        let told = headers.get(TRACEPARENT).and_then(|value| parse(value.as_bytes()));
+        let (parent, stranger) = if trust.ids { (told, None) } else { (None, told) };
         let unique: u128 = rand::random();
         let request_id = given.cloned().unwrap_or_else(|| hex(unique));
         let sampled = trust.trace_ratio.is_some_and(|ratio| match &parent {
-            Some(parent) if trust.ids => parent.is_sampled(),
-            _ => rand::random_bool(ratio.clamp(0.0, 1.0)),
+            Some(parent) => parent.is_sampled(),
+            None => rand::random_bool(ratio.clamp(0.0, 1.0)),
         });
         let span = if sampled { server_span(&entry, parent.as_ref()) } else { Span::none() };
+        if let (true, Some(stranger)) = (sampled, stranger) {
+            span.add_link(stranger);
+        }
         let trace = if sampled {
             span.context().span().span_context().clone()
         } else {
@@ -73,7 +82,8 @@ impl Call {
             );
             SpanContext::new(trace, from, TraceFlags::NOT_SAMPLED, true, TraceState::default())
         };
-        Self(Arc::new(Inner { request_id, trace, span, entry, started, deadline }))
+        let fault = OnceLock::new();
+        Self(Arc::new(Inner { request_id, trace, span, entry, started, deadline, fault }))
     }
 
     /// The call of a request that has passed the kit's layers.
@@ -122,6 +132,11 @@ impl Call {
         // Unwrap safety: hexadecimal digits and dashes.
         #[allow(clippy::unwrap_used)]
         HeaderValue::try_from(format!("00-{trace}-{span}-{flags:02x}")).unwrap()
+    }
+
+    /// What is wrong with how the caller has framed the request, once that was noticed.
+    pub(super) fn fault(&self) -> &OnceLock<Fault> {
+        &self.0.fault
     }
 
     pub(super) fn entry(&self) -> &Entry {

@@ -17,6 +17,7 @@ use tonic::Status;
 use tower::Service;
 
 use super::call::Call;
+use crate::server::patience;
 
 /// Ends a call at its deadline with DEADLINE_EXCEEDED (tonic's own time limit says CANCELLED, and
 /// does not know of answers that stream).
@@ -127,6 +128,8 @@ impl<R: Body<Data = Bytes> + Unpin> Body for TimedBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         let this = &mut *self;
+        // Until there is a part that the caller must take.
+        patience::nothing_to_give();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         // An answer that always has more to say never waits for the alarm. Two frames, a message
         // and the trailers, are what most calls have: they need not look at the clock.
@@ -135,6 +138,12 @@ impl<R: Body<Data = Bytes> + Unpin> Body for TimedBody<R> {
         }
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
             this.frames = this.frames.saturating_add(1);
+            if let (Some(Ok(frame)), Some(at)) = (&frame, this.alarm.at)
+                && frame.is_data()
+            {
+                // While it is not taken, nobody asks here: the alarm is rung elsewhere.
+                patience::given(at);
+            }
             return Poll::Ready(frame);
         }
         ready!(this.alarm.poll(cx));

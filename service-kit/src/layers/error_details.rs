@@ -138,7 +138,7 @@ fn correct(headers: &mut HeaderMap, limit: usize) {
         return;
     }
     let Some(given) = Status::from_header_map(headers) else { return };
-    let hidden = is_internal(given.code());
+    let hidden = is_internal(given.code()) && !is_undecodable(given.message());
     if !hidden && has_our_info(given.details()) {
         return;
     }
@@ -152,6 +152,12 @@ fn correct(headers: &mut HeaderMap, limit: usize) {
         replacement(&given, limit)
     };
     write(&right, headers);
+}
+
+/// Whether this is what prost says of bytes that are no message. Our codec says it otherwise: this is
+/// of health and reflection, which strangers call, and no fault of ours to be logged.
+fn is_undecodable(message: &str) -> bool {
+    message.starts_with("failed to decode Protobuf message")
 }
 
 fn is_internal(code: Code) -> bool {
@@ -172,7 +178,9 @@ fn replacement(given: &Status, limit: usize) -> Status {
         Code::Unavailable => (Reason::NotServing, "the server is starting or stopping".to_owned()),
         Code::Unauthenticated => (Reason::TokenInvalid, "the token is not valid".to_owned()),
         Code::PermissionDenied => (Reason::RoleNotAllowed, "not for this caller".to_owned()),
-        Code::InvalidArgument => (Reason::MessageMalformed, "the message is malformed".to_owned()),
+        Code::InvalidArgument | Code::Internal => {
+            (Reason::MessageMalformed, "the message is malformed".to_owned())
+        }
         Code::NotFound => (Reason::RecordUnknown, "not found".to_owned()),
         code => {
             let error = given.message();

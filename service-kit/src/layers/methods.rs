@@ -8,12 +8,16 @@ use proto::contract::{self, Method};
 use crate::telemetry::MethodMetrics;
 
 /// Health and reflection: open to all, since they say nothing of anybody. The longest that a call
-/// may take: a watch lasts as long as the server lets it.
-const OPEN: [(&str, Duration); 4] = [
-    ("/grpc.health.v1.Health/Check", Duration::from_secs(5)),
-    ("/grpc.health.v1.Health/Watch", Duration::MAX),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Duration::from_mins(1)),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Duration::from_mins(1)),
+/// may take: a watch lasts as long as the server lets it. And whether the caller sends a stream.
+const OPEN: [(&str, Duration, bool); 4] = [
+    ("/grpc.health.v1.Health/Check", Duration::from_secs(5), false),
+    ("/grpc.health.v1.Health/Watch", Duration::MAX, false),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Duration::from_mins(1), true),
+    (
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        Duration::from_mins(1),
+        true,
+    ),
 ];
 
 /// At the edge, a caller may give a unary call so many times the method's default deadline: enough
@@ -28,6 +32,8 @@ pub(crate) struct Entry {
     pub(super) method: Option<&'static Method>,
     /// Whether anybody may call it, at any load.
     pub(super) open: bool,
+    /// Whether the caller sends any number of messages, rather than one.
+    pub(super) streams_in: bool,
     /// The deadline of a call that brings none.
     pub(super) default_deadline: Duration,
     /// The longest deadline that a caller may give.
@@ -59,17 +65,19 @@ impl Methods {
         let contract = contract::methods().filter(|method| served(method)).map(|method| {
             // A method without a deadline of its own gets the longest one.
             let deadline = Some(method.default_deadline).filter(|deadline| !deadline.is_zero());
-            (method.path.clone(), Some(method), false, deadline.unwrap_or(Duration::MAX))
+            let deadline = deadline.unwrap_or(Duration::MAX);
+            (method.path.clone(), Some(method), false, deadline, method.client_streaming)
         });
-        let open = OPEN.map(|(path, deadline)| (path.to_owned(), None, true, deadline));
-        let unknown = ("unknown".to_owned(), None, false, Duration::MAX);
+        let open =
+            OPEN.map(|(path, deadline, streams)| (path.to_owned(), None, true, deadline, streams));
+        let unknown = ("unknown".to_owned(), None, false, Duration::MAX, true);
         let all: Vec<_> = contract.chain(open).chain([unknown]).collect();
         let names = all.iter().map(|(path, ..)| path.trim_start_matches('/').to_owned());
         let metrics = MethodMetrics::register(meter, names);
         let mut entries: Vec<_> = all
             .into_iter()
             .zip(metrics)
-            .map(|((path, method, open, default_deadline), metrics)| {
+            .map(|((path, method, open, default_deadline, streams_in), metrics)| {
                 let max_deadline = match method {
                     Some(method)
                         if edge && !method.client_streaming && !method.server_streaming =>
@@ -78,7 +86,15 @@ impl Methods {
                     }
                     _ => Duration::MAX,
                 };
-                Arc::new(Entry { path, method, open, default_deadline, max_deadline, metrics })
+                Arc::new(Entry {
+                    path,
+                    method,
+                    open,
+                    streams_in,
+                    default_deadline,
+                    max_deadline,
+                    metrics,
+                })
             })
             .collect();
         // Unwrap safety: `unknown` is always there.

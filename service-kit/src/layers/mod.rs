@@ -7,6 +7,7 @@ mod call;
 mod cut;
 mod deadline;
 mod error_details;
+mod framing;
 mod methods;
 mod observe;
 mod panic;
@@ -87,7 +88,9 @@ where
         }))
         // Needs the caller.
         .layer(layer_fn(|inner| authorise::Authorise { inner }))
-        // Last: whoever reads the body must learn how it ended.
-        .map_request(cut::mark::<B>)
+        // Last, where bodies are read: who is not let in is told that first, and whoever reads the
+        // body must learn how it ended. At the gateway, which forwards bodies without decoding them,
+        // it is here as well: what lies about its length is refused before a service sees it.
+        .layer(layer_fn(move |inner| framing::Framing::<_, B>::new(inner, max_message_bytes)))
         .service(routes)
 }

@@ -8,20 +8,25 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::{Tls, preface::Preface};
+use super::{
+    Tls,
+    guard::{Guard, Limits},
+    patience::{Patient, Streams},
+    usage::{Counted, Known, Usage},
+};
 use crate::{auth::Peer, config::ServerConfig};
 
 /// How much of one call's body a client may send before a handler takes it: what a client that
@@ -30,9 +35,14 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// The same of all calls on one connection. A gateway has the calls of many callers on one: as
 /// many of them as fit in here may be slow before the others wait for them.
 const CONNECTION_WINDOW: u32 = 64 << 20;
+/// The largest frame accepted, in bytes: the least that HTTP/2 lets a server ask for.
+const MAX_FRAME: u32 = 16 << 10;
 
-/// How long to pause when the system has no more sockets to give.
+/// How long to pause when the system has no more sockets to give, and until another connection is
+/// asked to make room.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection that must go may take to say so.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +66,10 @@ impl Protocols {
 /// The connections of a server.
 #[derive(Clone)]
 pub(crate) struct Connections {
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<Streams>,
     tls: Option<Tls>,
-    handshake_timeout: Duration,
+    limits: Limits,
+    idle_timeout: Duration,
     places: Arc<Semaphore>,
     /// Cancelled to end connections once their calls are answered.
     closing: CancellationToken,
@@ -71,13 +82,21 @@ impl Connections {
         tls: Option<Tls>,
         closing: CancellationToken,
     ) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let limits = Limits {
+            opening: config.handshake_timeout.get(),
+            stall: config.stall_timeout.get(),
+            control_frames: config.max_control_frames,
+        };
+        let mut builder = auto::Builder::new(Streams { patience: limits.stall });
         builder
             .http2()
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME)
             .max_concurrent_streams(config.max_concurrent_streams)
+            .max_pending_accept_reset_streams(config.max_pending_resets)
+            .max_local_error_reset_streams(config.max_stream_errors)
             .max_header_list_size(config.max_header_bytes)
             .keep_alive_interval(config.keepalive_interval.get())
             .keep_alive_timeout(config.keepalive_timeout.get())
@@ -95,7 +114,8 @@ impl Connections {
         Self {
             builder,
             tls,
-            handshake_timeout: config.handshake_timeout.get(),
+            limits,
+            idle_timeout: config.idle_timeout.get(),
             places: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             closing,
         }
@@ -113,44 +133,45 @@ impl Connections {
         S::Future: Send,
         R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let mut open = JoinSet::new();
+        let (mut open, mut known) = (JoinSet::new(), Known::default());
+        // Accepted, and waiting for a place.
+        let mut waiting = None;
         loop {
-            let accepted = tokio::select! {
+            tokio::select! {
                 () = self.closing.cancelled() => break,
-                accepted = self.accept(&listener) => accepted,
+                accepted = accept(&listener), if waiting.is_none() => match accepted {
+                    Ok(stream) => {
+                        waiting = Some(stream);
+                        if self.places.available_permits() == 0 {
+                            known.make_room();
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        known.make_room();
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                // The semaphore is never closed.
+                place = self.places.clone().acquire_owned(), if waiting.is_some() => {
+                    let (this, service, usage) = (self.clone(), service.clone(), known.add());
+                    if let Some(stream) = waiting.take() {
+                        open.spawn(async move {
+                            this.connection(stream, service, usage).await;
+                            drop(place);
+                        });
+                    }
+                }
+                () = sleep(ACCEPT_PAUSE), if waiting.is_some() => known.make_room(),
                 // Ended connections are taken out of the set.
-                Some(_) = open.join_next(), if !open.is_empty() => continue,
-            };
-            match accepted {
-                Ok((stream, place)) => {
-                    let (this, service) = (self.clone(), service.clone());
-                    open.spawn(async move {
-                        this.connection(stream, service).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Some(_) = open.join_next(), if !open.is_empty() => {}
             }
         }
         drop(listener);
         while open.join_next().await.is_some() {}
     }
 
-    async fn accept(
-        &self,
-        listener: &TcpListener,
-    ) -> std::io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
-        // The semaphore is never closed.
-        let place = self.places.clone().acquire_owned().await.ok();
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        Ok((stream, place))
-    }
-
-    async fn connection<S, R>(&self, stream: TcpStream, service: S)
+    async fn connection<S, R>(&self, stream: TcpStream, service: S, usage: Arc<Usage>)
     where
         S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible>
             + Clone
@@ -161,21 +182,30 @@ impl Connections {
         R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let Some(tls) = &self.tls else {
-            return self.calls(stream, None, service).await;
+            return self.calls(stream, None, service, usage).await;
         };
-        match timeout(self.handshake_timeout, tls.acceptor().accept(stream)).await {
+        let handshake = tokio::select! {
+            handshake = timeout(self.limits.opening, tls.acceptor().accept(stream)) => handshake,
+            () = usage.must_leave() => return,
+        };
+        match handshake {
             Ok(Ok(stream)) => {
                 let chain = stream.get_ref().1.peer_certificates();
                 let peer = chain.and_then(Peer::from_certificates).map(Arc::new);
-                self.calls(stream, peer, service).await;
+                self.calls(stream, peer, service, usage).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn calls<S, R, I>(&self, stream: I, peer: Option<Arc<Peer>>, service: S)
-    where
+    async fn calls<S, R, I>(
+        &self,
+        stream: I,
+        peer: Option<Arc<Peer>>,
+        service: S,
+        usage: Arc<Usage>,
+    ) where
         S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible>
             + Clone
             + Send
@@ -185,26 +215,75 @@ impl Connections {
         R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let calls = usage.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(peer.clone());
             }
+            let call = calls.begin();
             // A service under our layers is always ready.
-            service.clone().call(request)
+            let answer = service.clone().call(request);
+            async move {
+                let Ok(answer) = answer.await;
+                Ok::<_, Infallible>(answer.map(|body| Counted { body, call }))
+            }
         });
-        let stream = TokioIo::new(Preface::within(self.handshake_timeout, stream));
+        let stream = TokioIo::new(Guard::new(stream, self.limits));
         let connection = self.builder.serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
+        let stall = self.limits.stall;
+        // Over HTTP/1.1 the connection itself asks for answers, and goes with one that is not taken.
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = Patient::new(connection.as_mut(), stall) => ended,
             () = self.closing.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                Patient::new(connection.as_mut(), stall).await
+            }
+            () = self.useless(&usage) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    biased;
+                    ended = Patient::new(connection.as_mut(), stall) => ended,
+                    () = left(&usage) => None,
+                }
             }
         };
-        if let Err(error) = ended {
+        if let Some(Err(error)) = ended {
             // A client that goes away is no fault of ours.
             tracing::debug!(error, "connection ended");
+        }
+    }
+
+    /// Returns when a connection must make room for another, or has been without calls for too
+    /// long.
+    async fn useless(&self, usage: &Usage) {
+        let mut begun = None;
+        loop {
+            tokio::select! {
+                () = usage.must_leave() => return,
+                () = sleep(self.idle_timeout) => {}
+            }
+            let before = begun.replace(usage.begun());
+            if usage.is_idle() && begun == before.or(Some(0)) {
+                return;
+            }
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener) -> std::io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Returns when a connection that was told that it ends has had time to hear it, and has no calls.
+async fn left(usage: &Usage) {
+    // One that never had a call has nobody to tell.
+    if usage.begun() > 0 {
+        sleep(LEAVE_TIMEOUT).await;
+        while !usage.is_idle() {
+            sleep(LEAVE_TIMEOUT).await;
         }
     }
 }

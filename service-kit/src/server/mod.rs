@@ -1,8 +1,10 @@
 //! The server: connections, TLS, and draining.
 
 mod connections;
-mod preface;
+mod guard;
+pub(crate) mod patience;
 mod tls;
+mod usage;
 
 use std::{io, net::SocketAddr};
 

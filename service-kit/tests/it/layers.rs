@@ -124,7 +124,7 @@ async fn an_endless_flood_ends_at_its_deadline_too() {
 }
 
 #[tokio::test]
-async fn an_edge_sees_every_answer_and_may_speak_http_1() {
+async fn an_edge_sees_the_answers_to_what_it_takes_and_may_speak_http_1() {
     let config = RehearsalConfig { edge: true, ..RehearsalConfig::default() };
     let stage = Stage::with_service(ServerConfig::loopback(), config).await;
     let mut client = SpamServiceClient::new(stage.channel().await);
@@ -133,6 +133,10 @@ async fn an_edge_sees_every_answer_and_may_speak_http_1() {
     let status = client.get_spam_risk(risk_of("x")).await.unwrap_err();
     assert_eq!(reason(&status), Reason::TokenMissing);
     assert_eq!(status.metadata().get("x-edge").unwrap(), "passed");
+    let mut request = stage.request(Role::App, risk_of("x"));
+    request.metadata_mut().insert("x-no-edge", "1".parse().unwrap());
+    let answer = client.get_spam_risk(request).await.unwrap();
+    assert!(answer.metadata().get("x-edge").is_none(), "it went straight to the server");
 
     let (status, headers) = head(stage.running.address(), "/assent.suggest.v1.SpamService/X").await;
     assert_eq!(status, 200);
@@ -143,8 +147,9 @@ async fn an_edge_sees_every_answer_and_may_speak_http_1() {
 }
 
 #[tokio::test]
-async fn the_trace_of_the_caller_goes_on() {
-    let stage = Stage::open().await;
+async fn the_trace_of_a_caller_that_is_trusted_goes_on() {
+    let trusting = ServerConfig { trust_request_id: true, ..ServerConfig::loopback() };
+    let stage = Stage::with(trusting).await;
     let mut client = SpamServiceClient::new(stage.channel().await);
     let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
     let mut request = stage.request(Role::App, risk_of("traced"));
@@ -152,11 +157,19 @@ async fn the_trace_of_the_caller_goes_on() {
     let answer = client.get_spam_risk(request).await.unwrap();
     assert_eq!(answer.metadata().get("traceparent").unwrap(), caller);
 
-    // Without one the request id is the trace's too: one id to look for.
-    let answer = client.get_spam_risk(stage.request(Role::App, risk_of("traced"))).await.unwrap();
-    let parent = answer.metadata().get("traceparent").unwrap().to_str().unwrap();
-    let id = answer.metadata().get("x-request-id").unwrap().to_str().unwrap();
-    assert_eq!(parent.split('-').nth(1), Some(id));
+    // Without one, or with a stranger's, the request id is the trace's too: one id to look for.
+    let edge = Stage::open().await;
+    for (stage, given) in [(&stage, None), (&edge, Some(caller))] {
+        let mut client = SpamServiceClient::new(stage.channel().await);
+        let mut request = stage.request(Role::App, risk_of("traced"));
+        if let Some(given) = given {
+            request.metadata_mut().insert("traceparent", given.parse().unwrap());
+        }
+        let answer = client.get_spam_risk(request).await.unwrap();
+        let parent = answer.metadata().get("traceparent").unwrap().to_str().unwrap();
+        let id = answer.metadata().get("x-request-id").unwrap().to_str().unwrap();
+        assert_eq!(parent.split('-').nth(1), Some(id));
+    }
 }
 
 #[tokio::test]

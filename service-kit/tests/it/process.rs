@@ -19,6 +19,8 @@ use crate::rehearsal::{DRIVER_TEXT, Rehearsal, RehearsalConfig, channel, eventua
 
 /// Where the child sends its telemetry, if anywhere.
 const COLLECTOR: &str = "REHEARSAL_COLLECTOR";
+/// Whether anybody may call the child, rather than a gateway.
+const EDGE: &str = "REHEARSAL_EDGE";
 
 /// Not a test of its own: the process that the tests below start, signal, and read the log of.
 #[test]
@@ -36,7 +38,8 @@ fn child() {
         let process = Process::start("rehearsal", &telemetry, Clock::system()).unwrap();
         let keys = TestKeys::new();
         let mut config = Config::new(RehearsalConfig::default());
-        config.server = ServerConfig::loopback();
+        let trust_request_id = std::env::var(EDGE).is_err();
+        config.server = ServerConfig { trust_request_id, ..ServerConfig::loopback() };
         config.auth = keys.auth_config();
         config.service.secret = Secret::new("hunter2");
         let running = process.serve::<Rehearsal>(config).await.unwrap();
@@ -61,14 +64,14 @@ struct ChildProcess {
 
 impl ChildProcess {
     fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with([])
     }
 
-    fn start_with(collector: Option<String>) -> Self {
+    fn start_with<const N: usize>(variables: [(&str, &str); N]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "process::child", "--ignored", "--nocapture"])
             .env_remove("RUST_LOG")
-            .envs(collector.map(|collector| (COLLECTOR, collector)))
+            .envs(variables)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -178,7 +181,7 @@ async fn the_log_has_a_line_for_each_call_with_its_ids_and_no_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_and_metrics_are_exported_before_the_process_ends() {
     let collector = Collector::start().await;
-    let process = ChildProcess::start_with(Some(collector.url().to_owned()));
+    let process = ChildProcess::start_with([(COLLECTOR, collector.url())]);
     let mut client = process.client().await;
     let answer = client.get_spam_risk(process.risk("traced")).await.unwrap();
     let parent = answer.metadata().get("traceparent").unwrap().to_str().unwrap().to_owned();
@@ -201,4 +204,30 @@ async fn spans_and_metrics_are_exported_before_the_process_ends() {
     assert!(sent("TraceService", b"assent.suggest.v1.SpamService/GetSpamRisk"));
     assert!(sent("MetricsService", b"assent_request_duration"));
     assert!(sent("MetricsService", b"rehearsal-svc"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_trace_is_linked_to_and_not_written_into() {
+    let collector = Collector::start().await;
+    let process = ChildProcess::start_with([(COLLECTOR, collector.url()), (EDGE, "1")]);
+    let mut client = process.client().await;
+    let answer = client.get_spam_risk(process.risk("traced")).await.unwrap();
+    let parent = answer.metadata().get("traceparent").unwrap().to_str().unwrap().to_owned();
+    assert!(!parent.contains(TRACE) && parent.ends_with("-01"), "{parent}");
+    process.signal("TERM");
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log:#?}");
+
+    let (stranger, own) = (hex::decode(TRACE).unwrap(), hex::decode(&parent[3..35]).unwrap());
+    let exports = collector.exports();
+    let mut spans = exports.iter().filter(|(path, _)| path.contains("TraceService"));
+    // A field of bytes in protobuf: its number and type, its length, itself. `trace_id` is the first
+    // of a span, and the first of a link, which is the thirteenth of a span.
+    let holds = |message: &[u8], bytes: &[u8]| {
+        let field = [&[0x0A, 16][..], bytes].concat();
+        message.windows(field.len()).filter(|part| *part == field).count()
+    };
+    let (_, message) = spans.next().unwrap();
+    assert_eq!((holds(message, &own), holds(message, &stranger)), (1, 1));
+    assert!(message.windows(2).any(|tag| tag[0] == 13 << 3 | 2), "a link");
 }

@@ -3,7 +3,7 @@
 //! A list of what passes, not of what does not: a header that the contract does not know cannot
 //! be mistaken for an identity, a route or a trace by anything behind the gateway.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -49,14 +49,20 @@ pub(crate) fn time_left(deadline: Instant) -> HeaderValue {
 /// A length of time as gRPC writes it: at most eight digits and a unit.
 fn timeout(left: Duration) -> HeaderValue {
     const LONGEST: u128 = 99_999_999;
-    let text = match (left.as_micros(), left.as_millis(), left.as_secs()) {
-        (micros @ ..=LONGEST, ..) => format!("{micros}u"),
-        (_, millis @ ..=LONGEST, _) => format!("{millis}m"),
-        (.., seconds) => format!("{}S", u128::from(seconds).min(LONGEST)),
+    let (number, unit) = match (left.as_micros(), left.as_millis(), left.as_secs()) {
+        (micros @ ..=LONGEST, ..) => (micros, 'u'),
+        (_, millis @ ..=LONGEST, _) => (millis, 'm'),
+        (.., seconds) => (u128::from(seconds).min(LONGEST), 'S'),
     };
-    // Unwrap safety: digits and a letter.
+    // On the stack, since every call has one.
+    let mut text = [0; 9];
+    let mut rest = &mut text[..];
+    // Unwrap safety: eight digits and a letter at most, all of which a header may have.
     #[allow(clippy::unwrap_used)]
-    HeaderValue::try_from(text).unwrap()
+    write!(rest, "{number}{unit}").unwrap();
+    let length = 9 - rest.len();
+    #[allow(clippy::unwrap_used)]
+    HeaderValue::from_bytes(&text[..length]).unwrap()
 }
 
 /// Those of `names` that are not longer than `longest` bytes.

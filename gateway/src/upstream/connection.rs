@@ -20,7 +20,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{dial::Target, replay::Outgoing, standing::Standing};
+use super::{dial::Target, ejection::Standing, replay::Outgoing};
 
 /// What may lie in memory for one stream that its reader does not take: the window that the
 /// upstream may fill, and as much again for what waits to be sent to it. In a data centre (1 ms

@@ -20,9 +20,8 @@ use tokio::time::{Instant, sleep};
 use super::{
     connection::{Connection, Lease, Peer},
     dial::Target,
-    probing::Probing,
+    ejection::Standing,
     roster::Roster,
-    standing::Standing,
 };
 
 /// How long after a failed attempt the next one begins. A call that needs the endpoint waits for
@@ -56,7 +55,6 @@ pub(super) struct Endpoint {
     address: SocketAddr,
     roster: Weak<Roster>,
     standing: Arc<Standing>,
-    probing: Probing,
     connections: ArcSwap<Vec<Arc<Connection>>>,
     attempts: Mutex<Attempts>,
     /// Whether a task sees to it that a connection is opened again.
@@ -80,8 +78,7 @@ struct Attempts {
 impl Endpoint {
     pub(super) fn new(spec: Arc<Spec>, address: SocketAddr, roster: Weak<Roster>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            standing: Arc::new(Standing::new(this.clone(), spec.eject_after)),
-            probing: Probing::new(spec.probe_pause),
+            standing: Standing::new(this.clone(), spec.eject_after, spec.probe_pause).into(),
             spec,
             address,
             roster,
@@ -97,14 +94,6 @@ impl Endpoint {
 
     pub(super) fn standing(&self) -> &Arc<Standing> {
         &self.standing
-    }
-
-    pub(super) fn probing(&self) -> &Probing {
-        &self.probing
-    }
-
-    pub(super) fn roster(&self) -> Option<Arc<Roster>> {
-        self.roster.upgrade()
     }
 
     /// How long connecting may take.
@@ -147,7 +136,8 @@ impl Endpoint {
     /// The attempt does not belong to the call: it goes on when the call is cancelled.
     pub(super) fn attempt(self: &Arc<Self>) -> (Attempt, bool) {
         let mut attempts = self.attempts();
-        if let Some(current) = &attempts.current {
+        // One that is over is still there if its task was ended from outside.
+        if let Some(current) = attempts.current.as_ref().filter(|one| one.peek().is_none()) {
             return (current.clone(), false);
         }
         let task = tokio::spawn(self.clone().connect(attempts.not_before));
@@ -165,8 +155,15 @@ impl Endpoint {
 
     /// What [`Standing`] does when calls have failed too often.
     pub(super) fn eject(self: &Arc<Self>) {
-        if let Some(roster) = self.roster() {
+        if let Some(roster) = self.roster.upgrade() {
             roster.eject(self);
+        }
+    }
+
+    /// What a probe does when the endpoint says that it serves.
+    pub(super) fn readmit(&self) {
+        if let Some(roster) = self.roster.upgrade() {
+            roster.readmit(self);
         }
     }
 
@@ -242,7 +239,7 @@ impl Endpoint {
 
     /// Tells the roster that a connection has come or gone.
     fn tell(&self) {
-        if let Some(roster) = self.roster() {
+        if let Some(roster) = self.roster.upgrade() {
             roster.refresh();
         }
     }

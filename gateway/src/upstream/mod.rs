@@ -5,15 +5,14 @@ mod budget;
 mod connection;
 mod counts;
 mod dial;
+mod ejection;
 mod endpoint;
 mod health;
 mod names;
 mod open;
-mod probing;
 mod relayed;
 mod replay;
 mod roster;
-mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -36,9 +35,9 @@ use budget::Budget;
 pub(crate) use connection::Fault;
 use connection::Lease;
 use counts::Counts;
+use ejection::Standing;
 use replay::{Outgoing, Replay};
 use roster::Roster;
-use standing::Standing;
 
 /// How often a call may find that the connection it was given has just ended, before the upstream
 /// is called unreachable: something that takes connections only to drop them is not up.
@@ -108,7 +107,6 @@ impl Upstream {
                 tried.push(endpoint);
                 continue;
             }
-            replay.release();
             return answer;
         }
     }

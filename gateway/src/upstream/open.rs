@@ -60,9 +60,13 @@ impl Upstream {
                 return Err(refuse(&format!("{what}: at least 1")));
             }
         }
-        for (what, span) in
-            [("resolve_interval", config.resolve_interval), ("probe_pause", config.probe_pause)]
-        {
+        for (what, span) in [
+            ("connect_timeout", config.connect_timeout),
+            ("keep_alive_interval", config.keep_alive_interval),
+            ("keep_alive_timeout", config.keep_alive_timeout),
+            ("resolve_interval", config.resolve_interval),
+            ("probe_pause", config.probe_pause),
+        ] {
             if span.get().is_zero() {
                 return Err(refuse(&format!("{what}: longer than nothing")));
             }

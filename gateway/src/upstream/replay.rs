@@ -75,9 +75,11 @@ impl Replay {
         let whole = kept.ended || kept.body.is_end_stream();
         kept.keeping && !kept.broken && (whole || self.repeat == Repeat::Always)
     }
+}
 
-    /// The call is answered: nothing needs to be kept.
-    pub(super) fn release(&self) {
+impl Drop for Replay {
+    /// The call is answered, or given up: nothing needs to be kept.
+    fn drop(&mut self) {
         let mut kept = lock(&self.kept);
         kept.keeping = false;
         kept.free();
@@ -281,12 +283,12 @@ mod tests {
         let mut first = replay.attempt();
         next(&mut first).await;
         let mut second = replay.attempt();
-        replay.release();
-        assert!(!replay.is_repeatable());
+        let kept = replay.kept.clone();
+        drop(replay);
         assert_eq!(next(&mut second).await, "one");
-        assert_eq!(lock(&replay.kept).bytes.capacity(), 0);
+        assert_eq!(lock(&kept).bytes.capacity(), 0);
         assert_eq!(rest(second).await, "two");
-        assert_eq!(lock(&replay.kept).bytes.capacity(), 0);
+        assert_eq!(lock(&kept).bytes.capacity(), 0);
     }
 
     #[tokio::test]

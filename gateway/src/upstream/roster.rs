@@ -13,9 +13,8 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     connection::Lease,
     counts::Counts,
+    ejection::{self, Standing},
     endpoint::{Endpoint, Spec},
-    probing,
-    standing::Standing,
 };
 
 /// The endpoints of an upstream. A call looks at `ready` and at nothing else; whatever changes
@@ -74,9 +73,9 @@ impl Roster {
 
     async fn first_connected(&self, tried: &[Arc<Standing>]) -> Option<Lease> {
         self.heard().await;
-        loop {
+        // Twice: an attempt that began before the call may have come a moment too soon.
+        for _ in 0..2 {
             let begun: Vec<_> = self.all().iter().map(Endpoint::attempt).collect();
-            // An attempt that began before the call may have come a moment too soon.
             let all_fresh = begun.iter().all(|(_, fresh)| *fresh);
             let mut attempts: FuturesUnordered<_> =
                 begun.into_iter().map(|(attempt, _)| attempt).collect();
@@ -86,9 +85,10 @@ impl Roster {
                 }
             }
             if all_fresh {
-                return None;
+                break;
             }
         }
+        None
     }
 
     /// Returns when an endpoint is known, or every name was looked up in vain.
@@ -154,6 +154,7 @@ impl Roster {
     /// Takes calls away from an endpoint until a probe says that it serves. The last one stays:
     /// there would be nobody else to call.
     pub(super) fn eject(&self, endpoint: &Arc<Endpoint>) {
+        let pause;
         {
             let groups = self.groups();
             let mut all = groups.iter().flat_map(|group| &group.endpoints);
@@ -162,20 +163,19 @@ impl Roster {
             if endpoint.standing().is_ejected() || !all.any(stays) {
                 return;
             }
-            endpoint.standing().eject();
+            pause = endpoint.standing().eject(Instant::now());
             self.publish(&groups);
         }
         self.counts.ejections.fetch_add(1, Relaxed);
-        let pause = endpoint.probing().pause(Instant::now());
         tracing::warn!(%endpoint, ?pause, "endpoint is ejected: calls fail there");
-        tokio::spawn(probing::probe(Arc::downgrade(endpoint), pause));
+        tokio::spawn(ejection::probe(Arc::downgrade(endpoint), pause));
     }
 
     /// Gives an endpoint calls again.
-    pub(super) fn readmit(&self, endpoint: &Arc<Endpoint>) {
+    pub(super) fn readmit(&self, endpoint: &Endpoint) {
         tracing::info!(%endpoint, "endpoint serves again");
         let groups = self.groups();
-        endpoint.standing().readmit();
+        endpoint.standing().readmit(Instant::now());
         self.publish(&groups);
     }
 

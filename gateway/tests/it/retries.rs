@@ -82,17 +82,20 @@ async fn h2_channel(world: &World) -> hyper::client::conn::http2::SendRequest<Bo
     sender
 }
 
-fn chunks(sizes: &[usize]) -> Vec<Bytes> {
-    let fill = |(index, size): (usize, &usize)| {
-        let byte = |at: usize| u8::try_from((at * 31 + index * 7) % 251).unwrap();
-        (0..*size).map(byte).collect::<Vec<_>>().into()
-    };
-    sizes.iter().enumerate().map(fill).collect()
+/// One message as gRPC frames it, cut into pieces of these sizes.
+fn pieces(sizes: &[usize]) -> Vec<Bytes> {
+    let length = u32::try_from(sizes.iter().sum::<usize>() - 5).unwrap();
+    let mut message: Bytes = [0]
+        .into_iter()
+        .chain(length.to_be_bytes())
+        .chain((0..=250).cycle().take(length.try_into().unwrap()))
+        .collect();
+    sizes.iter().map(|size| message.split_to(*size)).collect()
 }
 
-fn whole(chunks: &[Bytes]) -> Body {
+fn whole(pieces: &[Bytes]) -> Body {
     let frames: Vec<_> =
-        chunks.iter().cloned().map(|data| Ok::<_, Status>(Frame::data(data))).collect();
+        pieces.iter().cloned().map(|data| Ok::<_, Status>(Frame::data(data))).collect();
     Body::new(StreamBody::new(stream::iter(frames)))
 }
 
@@ -264,7 +267,7 @@ async fn world_of(behind: &[Behind]) -> World {
 async fn the_second_replica_gets_every_byte_and_the_time_that_is_left() {
     let (replicas, got) = first_fails().await;
     let world = world_of(&replicas).await;
-    let sent = chunks(&[1, 0, 5, 16_384, 16_385, 20_000, 1]);
+    let sent = pieces(&[1, 0, 5, 16_384, 16_385, 20_000, 1]);
     let answer = raw(&world, CHECK, &user(), whole(&sent)).await;
     assert_eq!(answer.code(), Code::Ok, "{answer:?}");
     let got = std::mem::take(&mut *got.lock().unwrap());
@@ -294,7 +297,7 @@ async fn what_is_too_long_to_keep_is_not_sent_again() {
     let world = world_of(std::slice::from_ref(&stops)).await;
     for (sizes, expected) in [([30_000, 30_000], 3), ([40_000, 40_000], 1)] {
         attempts.store(0, SeqCst);
-        let answer = raw(&world, CHECK, &user(), whole(&chunks(&sizes))).await;
+        let answer = raw(&world, CHECK, &user(), whole(&pieces(&sizes))).await;
         assert_error(&answer, Code::Unavailable, Reason::NotServing);
         assert_eq!(attempts.load(SeqCst), expected, "{sizes:?}");
     }
@@ -306,7 +309,8 @@ async fn a_stream_is_sent_again_only_when_its_caller_has_ended_it() {
     let (replicas, got) = first_fails().await;
     let world = world_of(&replicas).await;
     let (frames, input) = mpsc::channel(1);
-    frames.send(Ok::<_, Status>(Frame::data(Bytes::from_static(b"one of many")))).await.unwrap();
+    let first = pieces(&[10, 10]).swap_remove(0);
+    frames.send(Ok::<_, Status>(Frame::data(first))).await.unwrap();
     let open = Body::new(StreamBody::new(ReceiverStream::new(input)));
     let answer = raw(&world, SYNC, &user(), open).await;
     assert_error(&answer, Code::Unavailable, Reason::NotServing);
@@ -314,7 +318,7 @@ async fn a_stream_is_sent_again_only_when_its_caller_has_ended_it() {
     drop(frames);
 
     got.lock().unwrap().clear();
-    let answer = raw(&world, SYNC, &user(), whole(&chunks(&[10]))).await;
+    let answer = raw(&world, SYNC, &user(), whole(&pieces(&[10]))).await;
     assert_eq!(answer.code(), Code::Ok, "{answer:?}");
     assert_eq!(got.lock().unwrap().len(), 2);
     for replica in replicas {

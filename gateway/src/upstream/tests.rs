@@ -1,14 +1,15 @@
 //! An upstream whose names the test looks up, in front of replicas that are no more than HTTP/2.
 #![allow(clippy::unwrap_used)]
 
+mod failures;
+
 use std::{
-    convert::Infallible,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{
-            AtomicUsize,
+            AtomicBool, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -22,6 +23,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use proto::{errors::v1::Reason, status};
 use service_kit::config::Span;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -52,11 +54,15 @@ struct Seen {
     gate: Notify,
     /// Makes it end a connection once the calls on it are answered.
     drain: Notify,
+    /// Makes it drop a connection.
+    cut: Notify,
+    /// Whether it says that it stops.
+    stops: AtomicBool,
 }
 
 impl Replica {
-    async fn start(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+    async fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let shared = seen.clone();
@@ -91,12 +97,19 @@ async fn serve(io: TcpStream, seen: Arc<Seen>) {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+        () = seen.cut.notified() => {}
     }
     seen.connections.send_modify(|open| *open -= 1);
 }
 
-async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     seen.calls.fetch_add(1, SeqCst);
+    if seen.stops.load(SeqCst) {
+        return Ok(status::status(Reason::NotServing, "stopping").into_http());
+    }
+    if request.uri().path() == "/reset" {
+        return Err(io::ErrorKind::Other.into());
+    }
     if request.uri().path() == "/hold" {
         seen.gate.notified().await;
     }
@@ -148,15 +161,29 @@ impl Dns {
 }
 
 fn upstream(dns: &Dns) -> Upstream {
+    upstream_with(dns, UpstreamConfig::default())
+}
+
+fn upstream_with(dns: &Dns, config: UpstreamConfig) -> Upstream {
     let config = UpstreamConfig {
         endpoints: vec!["http://consent-svc:50051".to_owned()],
         resolve_interval: Span::from_millis(5),
-        ..UpstreamConfig::default()
+        ..config
     };
     Upstream::open_with("consent", "consent-svc", &config, &dns.resolve()).unwrap()
 }
 
 async fn send(
+    upstream: &Upstream,
+    path: &'static str,
+    body: Body,
+    repeat: Repeat,
+) -> Result<Response<Relayed>, Error> {
+    send_before(Instant::now() + PATIENCE, upstream, path, body, repeat).await
+}
+
+async fn send_before(
+    deadline: Instant,
     upstream: &Upstream,
     path: &'static str,
     body: Body,
@@ -168,7 +195,6 @@ async fn send(
         headers
     };
     let path = PathAndQuery::from_static(path);
-    let deadline = Instant::now() + PATIENCE;
     upstream.send(Outbound { path, headers, body, repeat, deadline }).await
 }
 
@@ -176,14 +202,26 @@ async fn call(upstream: &Upstream) {
     send(upstream, "/call", Body::empty(), Repeat::Always).await.unwrap();
 }
 
-/// A call that the replica takes and does not answer yet.
-async fn hold(upstream: &Arc<Upstream>, on: &Replica) -> JoinHandle<Result<(), Error>> {
-    let (upstream, calls) = (upstream.clone(), on.calls());
+/// Calls until each has had one, and so is connected.
+async fn both_are_called(upstream: &Upstream, first: &Replica, second: &Replica) {
+    let before = (first.calls(), second.calls());
+    let called = async {
+        while first.calls() == before.0 || second.calls() == before.1 {
+            call(upstream).await;
+        }
+    };
+    timeout(PATIENCE, called).await.expect("one of both is never called");
+}
+
+/// A call that a replica takes and does not answer yet.
+async fn hold(upstream: &Arc<Upstream>, on: &[&Replica]) -> JoinHandle<Result<(), Error>> {
+    let all = || on.iter().map(|replica| replica.calls()).sum::<usize>();
+    let (upstream, calls) = (upstream.clone(), all());
     let call =
         async move { send(&upstream, "/hold", Body::empty(), Repeat::Never).await.map(drop) };
     let call = tokio::spawn(call);
     let begun = async {
-        while on.calls() == calls {
+        while all() == calls {
             tokio::task::yield_now().await;
         }
     };
@@ -193,24 +231,19 @@ async fn hold(upstream: &Arc<Upstream>, on: &Replica) -> JoinHandle<Result<(), E
 
 #[tokio::test]
 async fn replicas_come_and_go_as_the_name_service_says() {
-    let first = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
-    let second = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let first = Replica::new().await;
+    let second = Replica::new().await;
     let dns = Dns::new(&[first.address]);
     let upstream = Arc::new(upstream(&dns));
     call(&upstream).await;
     assert_eq!((first.calls(), second.calls()), (1, 0));
 
     dns.say(Ok(vec![first.address, second.address])).await;
-    let called = async {
-        while second.calls() == 0 || first.calls() < 2 {
-            call(&upstream).await;
-        }
-    };
-    timeout(PATIENCE, called).await.expect("one of both is never called");
+    both_are_called(&upstream, &first, &second).await;
 
     // A call that runs on the first when it is taken out of the name.
     dns.say(Ok(vec![first.address])).await;
-    let running = hold(&upstream, &first).await;
+    let running = hold(&upstream, &[&first]).await;
     dns.say(Ok(vec![second.address])).await;
     let before = first.calls();
     for _ in 0..100 {
@@ -236,9 +269,9 @@ async fn replicas_come_and_go_as_the_name_service_says() {
 
 #[tokio::test]
 async fn a_connection_that_the_replica_is_ending_takes_no_more_calls_and_loses_none() {
-    let replica = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let replica = Replica::new().await;
     let upstream = Arc::new(upstream(&Dns::new(&[replica.address])));
-    let running = hold(&upstream, &replica).await;
+    let running = hold(&upstream, &[&replica]).await;
     replica.seen.drain.notify_one();
     // Some before the end is heard of, and some after.
     let calls = async {
@@ -255,7 +288,7 @@ async fn a_connection_that_the_replica_is_ending_takes_no_more_calls_and_loses_n
 
 #[tokio::test]
 async fn a_call_that_comes_before_the_name_is_known_waits_for_it() {
-    let replica = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let replica = Replica::new().await;
     let dns = Dns::new(&[replica.address]);
     let upstream = upstream(&dns);
     // Nothing has run but this.
@@ -269,8 +302,12 @@ async fn a_call_that_comes_before_the_name_is_known_waits_for_it() {
 
 #[tokio::test]
 async fn a_request_that_breaks_off_is_its_callers_fault_and_not_sent_again() {
-    let replica = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
-    let upstream = upstream(&Dns::new(&[replica.address]));
+    let (first, second) = (Replica::new().await, Replica::new().await);
+    let dns = Dns::new(&[first.address, second.address]);
+    let upstream =
+        upstream_with(&dns, UpstreamConfig { eject_after: 1, ..UpstreamConfig::default() });
+    both_are_called(&upstream, &first, &second).await;
+    let before = first.calls() + second.calls();
     let broken = || {
         let whole = stream::iter([Ok(Frame::data(Bytes::from_static(b"half")))]);
         let cut = stream::once(async { Err(axum::Error::new(Status::cancelled("gone"))) });
@@ -280,7 +317,7 @@ async fn a_request_that_breaks_off_is_its_callers_fault_and_not_sent_again() {
         let error = send(&upstream, "/call", broken(), repeat).await.map(drop);
         assert!(matches!(error, Err(Error::Broken { .. })), "{error:?}");
     }
-    assert!(replica.calls() <= 3, "sent again");
+    assert!(first.calls() + second.calls() <= before + 3, "sent again");
 
     // Once the answer has begun, it says so at its end.
     let (chunks, later) = tokio::sync::mpsc::channel::<Result<_, axum::Error>>(1);
@@ -293,16 +330,15 @@ async fn a_request_that_breaks_off_is_its_callers_fault_and_not_sent_again() {
     chunks.send(Err(axum::Error::new(Status::cancelled("gone")))).await.unwrap();
     let trailers = answer.frame().await.unwrap().unwrap().into_trailers().unwrap();
     let error = Status::from_header_map(&trailers).unwrap();
-    let reason = proto::status::reason(&error);
-    assert_eq!(reason, Some(proto::errors::v1::Reason::StreamIncomplete), "{error:?}");
+    assert_eq!(status::reason(&error), Some(Reason::StreamIncomplete), "{error:?}");
 
-    call(&upstream).await;
     assert_eq!(upstream.counts.retries.load(Relaxed), 0);
+    assert_eq!(upstream.counts.ejections.load(Relaxed), 0);
 }
 
 #[tokio::test]
 async fn trailers_of_a_request_stay_here() {
-    let replica = Replica::start((Ipv4Addr::LOCALHOST, 0).into()).await;
+    let replica = Replica::new().await;
     let upstream = upstream(&Dns::new(&[replica.address]));
     for repeat in [Repeat::Never, Repeat::Always] {
         let mut trailers = HeaderMap::new();

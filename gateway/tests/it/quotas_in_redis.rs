@@ -12,10 +12,6 @@ use service_kit::{
     config::{Secret, Span},
     test_util::Redis,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
 use crate::{
     quotas::{checked, told_to_wait},
@@ -45,11 +41,7 @@ async fn patient_replica(url: &str, redis_timeout: Span) -> World {
 
 /// What the gateway says of a metric without labels of its own.
 async fn metric(world: &World, name: &str) -> f64 {
-    let mut stream = TcpStream::connect(world.gateway.admin_address().unwrap()).await.unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await.unwrap();
+    let page = world.metrics().await;
     let line = page.lines().find(|line| line.split('{').next() == Some(name));
     line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
 }

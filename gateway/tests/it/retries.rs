@@ -391,6 +391,8 @@ enum Ill {
     Page(StatusCode),
     /// Takes calls, and ends the connection.
     Drops,
+    /// Says that it stops.
+    Stops,
 }
 
 struct Patient {
@@ -432,6 +434,7 @@ impl Patient {
                                     let page = HttpResponse::builder().status(status);
                                     Ok(page.body(AnyBody::from("<html>sorry</html>")).unwrap())
                                 }
+                                Ill::Stops => Ok(not_serving()),
                                 Ill::Drops => {
                                     let _ = drop.send(());
                                     future::pending().await
@@ -487,6 +490,21 @@ async fn a_replica_that_answers_with_pages_is_left_alone_until_it_serves() {
     let patient = Patient::start(Ill::Page(StatusCode::SERVICE_UNAVAILABLE)).await;
     let (world, failed) = calls_beside(&patient).await;
     assert_eq!((patient.ill.load(SeqCst), failed), (3, 3));
+    comes_back(&world, &patient).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_is_left_alone_until_it_serves_and_no_call_fails() {
+    let patient = Patient::start(Ill::Stops).await;
+    let (world, failed) = calls_beside(&patient).await;
+    assert_eq!((patient.ill.load(SeqCst), failed), (3, 0));
+    let metrics = world.metrics().await;
+    for (name, count) in [("retries", 3), ("ejections", 1)] {
+        let line = format!(
+            "gateway_upstream_{name}_total{{upstream=\"consent-svc\",service=\"gateway\"}} {count}\n"
+        );
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
     comes_back(&world, &patient).await;
 }
 

@@ -11,7 +11,12 @@ use service_kit::{
     config::{Config, ServerConfig, Span},
     test_util::TestKeys,
 };
-use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    sync::mpsc,
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Code, Request, Status,
@@ -145,6 +150,16 @@ impl World {
         let bearer = self.keys.bearer(caller);
         request.metadata_mut().insert("authorization", bearer.to_str().unwrap().parse().unwrap());
         request
+    }
+
+    /// The gateway's page of metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.gateway.admin_address().unwrap()).await.unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.unwrap();
+        page
     }
 
     /// The next thing that the services behind the gateway noticed.

@@ -1,0 +1,128 @@
+//! Which replica a call goes to, what is held against one, and what is sent again.
+
+use tokio::net::TcpSocket;
+
+use super::*;
+
+/// An upstream of two connected replicas, of which one is ejected after so many failures.
+async fn two(eject_after: u32) -> (Replica, Replica, Arc<Upstream>) {
+    let (first, second) = (Replica::new().await, Replica::new().await);
+    let dns = Dns::new(&[first.address, second.address]);
+    let config = UpstreamConfig {
+        eject_after,
+        // Once ejected, for good.
+        probe_pause: Span::from_secs(3600),
+        ..UpstreamConfig::default()
+    };
+    let upstream = upstream_with(&dns, config);
+    both_are_called(&upstream, &first, &second).await;
+    (first, second, Arc::new(upstream))
+}
+
+async fn fails(upstream: &Upstream, path: &'static str) {
+    let error = send(upstream, path, Body::empty(), Repeat::Never).await.map(drop);
+    assert!(matches!(error, Err(Error::Cut { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_less_busy_replica_gets_the_call() {
+    let (first, second, upstream) = two(5).await;
+    let before = (first.calls(), second.calls());
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(hold(&upstream, &[&first, &second]).await);
+    }
+    assert_eq!((first.calls() - before.0, second.calls() - before.1), (10, 10));
+}
+
+#[tokio::test]
+async fn when_nothing_is_connected_the_first_that_is_gets_the_call() {
+    // As full as its queue of connections gets, which nobody takes.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let silent = full.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(io) = timeout(Duration::from_millis(200), TcpStream::connect(silent)).await {
+        queue.push(io.unwrap());
+    }
+    let replica = Replica::new().await;
+    let config =
+        UpstreamConfig { connect_timeout: Span::from_secs(3600), ..UpstreamConfig::default() };
+    let upstream = upstream_with(&Dns::new(&[silent, replica.address]), config);
+    timeout(PATIENCE, call(&upstream)).await.expect("the call waits for the one that is silent");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_one_failure_and_the_last_replica_is_not_ejected() {
+    let (first, second, upstream) = two(2).await;
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(hold(&upstream, &[&first, &second]).await);
+    }
+    first.seen.cut.notify_one();
+    let mut lost = 0;
+    while lost < 10 {
+        let (ended, _, others) = futures::future::select_all(calls).await;
+        assert!(matches!(ended.unwrap(), Err(Error::Cut { .. })));
+        (calls, lost) = (others, lost + 1);
+    }
+    let ejections = || upstream.counts.ejections.load(Relaxed);
+    assert_eq!(ejections(), 0, "one connection was taken for many failures");
+    second.seen.gate.notify_waiters();
+    for held in calls {
+        held.await.unwrap().unwrap();
+    }
+    first.until_connections(1).await;
+    both_are_called(&upstream, &first, &second).await;
+
+    // Each of these is a failure: the replica with two in a row is ejected, the other is not.
+    for _ in 0..20 {
+        fails(&upstream, "/reset").await;
+    }
+    assert_eq!(ejections(), 1);
+    let before = (first.calls(), second.calls());
+    for _ in 0..20 {
+        call(&upstream).await;
+    }
+    let now = (first.calls() - before.0, second.calls() - before.1);
+    assert!(now == (20, 0) || now == (0, 20), "{now:?}");
+}
+
+#[tokio::test]
+async fn failures_count_that_follow_each_other() {
+    let (first, second, upstream) = two(2).await;
+    for _ in 0..20 {
+        fails(&upstream, "/reset").await;
+        both_are_called(&upstream, &first, &second).await;
+    }
+    assert_eq!(upstream.counts.ejections.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn another_replica_is_asked_unless_the_call_may_not_be_repeated_or_is_too_late() {
+    let (first, second, upstream) = two(u32::MAX).await;
+    first.seen.stops.store(true, SeqCst);
+    let before = (first.calls(), second.calls());
+    for _ in 0..50 {
+        let answer = send(&upstream, "/call", Body::empty(), Repeat::Always).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "0");
+    }
+    let failed = first.calls() - before.0;
+    assert!(failed > 5, "{failed} of 50 calls: it is hardly asked");
+    assert_eq!(second.calls() - before.1, 50);
+    let retries = || usize::try_from(upstream.counts.retries.load(Relaxed)).unwrap();
+    assert_eq!(retries(), failed);
+
+    for (repeat, deadline) in
+        [(Repeat::Never, Instant::now() + PATIENCE), (Repeat::Always, Instant::now())]
+    {
+        let before = first.calls();
+        for _ in 0..50 {
+            let sent = send_before(deadline, &upstream, "/call", Body::empty(), repeat).await;
+            sent.unwrap();
+        }
+        assert!(first.calls() > before + 5);
+        assert_eq!(retries(), failed, "{repeat:?}");
+    }
+}

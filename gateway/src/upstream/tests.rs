@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 use http::{HeaderMap, Request, Response, uri::PathAndQuery};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -298,6 +298,24 @@ async fn a_call_that_comes_before_the_name_is_known_waits_for_it() {
     let upstream = self::upstream(&unknown);
     let error = send(&upstream, "/call", Body::empty(), Repeat::Always).await.map(drop);
     assert!(matches!(error, Err(Error::Unreachable { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_look_up_that_hangs_is_given_up_and_begun_again() {
+    let replica = Replica::new().await;
+    let (address, asked) = (replica.address, AtomicUsize::new(0));
+    let resolve: Resolve = Arc::new(move |_, _| {
+        let hangs = asked.fetch_add(1, SeqCst) == 0;
+        Box::pin(async move { if hangs { future::pending().await } else { Ok(vec![address]) } })
+    });
+    let config = UpstreamConfig {
+        endpoints: vec!["http://consent-svc:50051".to_owned()],
+        connect_timeout: Span::from_millis(50),
+        ..UpstreamConfig::default()
+    };
+    let upstream = Upstream::open_with("consent", "consent-svc", &config, &resolve).unwrap();
+    replica.until_connections(1).await;
+    call(&upstream).await;
 }
 
 #[tokio::test]

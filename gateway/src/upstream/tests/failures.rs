@@ -1,11 +1,12 @@
 //! Which replica a call goes to, what is held against one, and what is sent again.
 
+use futures::future::select_all;
 use tokio::net::TcpSocket;
 
 use super::*;
 
 /// An upstream of two connected replicas, of which one is ejected after so many failures.
-async fn two(eject_after: u32) -> (Replica, Replica, Arc<Upstream>) {
+async fn two(eject_after: u32) -> (Replica, Replica, Arc<Upstream>, Dns) {
     let (first, second) = (Replica::new().await, Replica::new().await);
     let dns = Dns::new(&[first.address, second.address]);
     let config = UpstreamConfig {
@@ -16,7 +17,7 @@ async fn two(eject_after: u32) -> (Replica, Replica, Arc<Upstream>) {
     };
     let upstream = upstream_with(&dns, config);
     both_are_called(&upstream, &first, &second).await;
-    (first, second, Arc::new(upstream))
+    (first, second, Arc::new(upstream), dns)
 }
 
 async fn fails(upstream: &Upstream, path: &'static str) {
@@ -26,17 +27,28 @@ async fn fails(upstream: &Upstream, path: &'static str) {
 
 #[tokio::test]
 async fn the_less_busy_replica_gets_the_call() {
-    let (first, second, upstream) = two(5).await;
+    let (first, second, upstream, _) = two(5).await;
     let before = (first.calls(), second.calls());
     let mut calls = Vec::new();
     for _ in 0..20 {
         calls.push(hold(&upstream, &[&first, &second]).await);
     }
     assert_eq!((first.calls() - before.0, second.calls() - before.1), (10, 10));
+    // Those of the second end.
+    second.seen.gate.notify_waiters();
+    for _ in 0..10 {
+        let (ended, _, others) = select_all(calls).await;
+        ended.unwrap().unwrap();
+        calls = others;
+    }
+    for _ in 0..10 {
+        calls.push(hold(&upstream, &[&first, &second]).await);
+    }
+    assert_eq!((first.calls() - before.0, second.calls() - before.1), (10, 20));
 }
 
 #[tokio::test]
-async fn when_nothing_is_connected_the_first_that_is_gets_the_call() {
+async fn when_nothing_is_connected_calls_wait_for_the_first_that_is_and_not_for_ever() {
     // As full as its queue of connections gets, which nobody takes.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -51,11 +63,18 @@ async fn when_nothing_is_connected_the_first_that_is_gets_the_call() {
         UpstreamConfig { connect_timeout: Span::from_secs(3600), ..UpstreamConfig::default() };
     let upstream = upstream_with(&Dns::new(&[silent, replica.address]), config);
     timeout(PATIENCE, call(&upstream)).await.expect("the call waits for the one that is silent");
+
+    let config =
+        UpstreamConfig { connect_timeout: Span::from_millis(50), ..UpstreamConfig::default() };
+    let upstream = upstream_with(&Dns::new(&[silent]), config);
+    let sent = send(&upstream, "/call", Body::empty(), Repeat::Always);
+    let error = timeout(PATIENCE, sent).await.expect("it is waited for without end").map(drop);
+    assert!(matches!(error, Err(Error::Unreachable { .. })), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_lost_connection_is_one_failure_and_the_last_replica_is_not_ejected() {
-    let (first, second, upstream) = two(2).await;
+    let (first, second, upstream, dns) = two(2).await;
     let mut calls = Vec::new();
     for _ in 0..20 {
         calls.push(hold(&upstream, &[&first, &second]).await);
@@ -63,7 +82,7 @@ async fn a_lost_connection_is_one_failure_and_the_last_replica_is_not_ejected() 
     first.seen.cut.notify_one();
     let mut lost = 0;
     while lost < 10 {
-        let (ended, _, others) = futures::future::select_all(calls).await;
+        let (ended, _, others) = select_all(calls).await;
         assert!(matches!(ended.unwrap(), Err(Error::Cut { .. })));
         (calls, lost) = (others, lost + 1);
     }
@@ -87,11 +106,18 @@ async fn a_lost_connection_is_one_failure_and_the_last_replica_is_not_ejected() 
     }
     let now = (first.calls() - before.0, second.calls() - before.1);
     assert!(now == (20, 0) || now == (0, 20), "{now:?}");
+
+    // When there is no other, one that is ejected is called all the same.
+    let ejected = if now.0 == 0 { &first } else { &second };
+    dns.say(Ok(vec![ejected.address])).await;
+    let before = ejected.calls();
+    call(&upstream).await;
+    assert_eq!(ejected.calls(), before + 1);
 }
 
 #[tokio::test]
 async fn failures_count_that_follow_each_other() {
-    let (first, second, upstream) = two(2).await;
+    let (first, second, upstream, _) = two(2).await;
     for _ in 0..20 {
         fails(&upstream, "/reset").await;
         both_are_called(&upstream, &first, &second).await;
@@ -101,7 +127,7 @@ async fn failures_count_that_follow_each_other() {
 
 #[tokio::test]
 async fn another_replica_is_asked_unless_the_call_may_not_be_repeated_or_is_too_late() {
-    let (first, second, upstream) = two(u32::MAX).await;
+    let (first, second, upstream, _) = two(u32::MAX).await;
     first.seen.stops.store(true, SeqCst);
     let before = (first.calls(), second.calls());
     for _ in 0..50 {

@@ -276,6 +276,9 @@ async fn frames_that_lie() {
         let ask = Ask::of(&world, path, &app()).saying(&[&message(&[0xFF; 9])]);
         assert_refused(&world, &format!("{path}: no message"), ask, malformed).await;
     }
+    // Whoever needs no token may not make us hold much.
+    let ask = Ask::of(&world, HEALTH, &app()).saying(&[&[0, 0, 0, 0x40, 1]]);
+    assert_refused(&world, "health at length", ask, large).await;
     // Where any number of messages may come, the first ones may have been answered.
     for (what, bad, reason) in [
         ("flag 2", &[2, 0, 0, 0, 0][..], malformed),

@@ -3,6 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use gateway::{Gateway, GatewayConfig, Rate, UpstreamConfig, Upstreams};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::{errors::v1::Reason, options::v1::Role, status};
 use service_kit::{
     auth::Caller,
@@ -17,13 +19,13 @@ use tokio::{
     runtime::Runtime,
     sync::mpsc,
 };
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Code, Request, Status,
     service::Routes,
-    transport::{Channel, Endpoint, Server},
+    transport::{Channel, Endpoint, server::TcpConnectInfo},
 };
 use tonic_types::StatusExt as _;
+use tower::Service as _;
 
 use crate::services::{Event, Stub};
 
@@ -53,10 +55,10 @@ impl Behind {
         let listener = listening.await.unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move {
-            let incoming = TcpListenerStream::new(listener);
-            // As services of Assent: the gateway's connections carry the calls of many.
-            let mut server = Server::builder().http2_max_pending_accept_reset_streams(Some(1024));
-            server.add_routes(routes).serve_with_incoming(incoming).await
+            while let Ok((stream, remote)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
+                tokio::spawn(serve(stream, remote, routes.clone()));
+            }
         });
         Self { address, runtime }
     }
@@ -77,6 +79,21 @@ impl Behind {
     fn leave(self) {
         self.runtime.shutdown_background();
     }
+}
+
+/// Serves a connection. Not by tonic's server, which ends calls at their deadline by itself, with
+/// another code than services of Assent have for it, and a little before the gateway does.
+async fn serve(stream: TcpStream, remote: SocketAddr, routes: Routes) {
+    let peer = TcpConnectInfo { local_addr: None, remote_addr: Some(remote) };
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        routes.clone().call(request)
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    // As services of Assent: the gateway's connections carry the calls of many.
+    builder.max_concurrent_streams(1024).max_pending_accept_reset_streams(1024);
+    // The gateway may be gone before.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// An address on which nothing listens.

@@ -24,6 +24,10 @@ use super::{answer::Answer, call::Call, cut};
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_STATUS: &str = "grpc-status";
 
+/// The largest message of methods that anybody may call, health and reflection, in bytes: what
+/// strangers can make us hold.
+const OPEN_LIMIT: usize = 16 << 10;
+
 /// A flag, and the message's length in four bytes.
 const PREFIX: usize = 5;
 
@@ -181,8 +185,11 @@ where
         let call = Call::of(request.extensions()).cloned();
         let future = match acceptable(&request) {
             Ok(()) => {
-                let streams = call.as_ref().is_none_or(|call| call.entry().streams_in);
-                let frames = Frames::new(streams, self.limit);
+                let entry = call.as_ref().map(Call::entry);
+                let streams = entry.is_none_or(|entry| entry.streams_in);
+                let open = entry.is_some_and(|entry| entry.open);
+                let limit = if open { self.limit.min(OPEN_LIMIT) } else { self.limit };
+                let frames = Frames::new(streams, limit);
                 let request = cut::mark(request, frames, call.clone());
                 Answer::Below { future: self.inner.call(request) }
             }

@@ -13,9 +13,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  assent consent receipt ann > receipt.json                    of the latest event
+  assent consent receipt ann > receipt.json    of the latest event
   assent consent receipt ann 2-0a1b2c3d4e5f6071 --out receipt.json
-  assent consent verify receipt.json --keys keys.json          (keys: `assent consent keys`)
+  assent consent verify receipt.json --keys keys.json
 
 As: USER (the subject), APP, ADMIN";
 
@@ -65,7 +65,8 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
         }
     };
     let given = consent(&client).get_receipt(GetReceiptRequest { subject_id, event_id }).await;
-    let given = given.map_err(|status| client.told(&status))?.into_inner();
+    let next = "`assent consent history SUBJECT` shows the events";
+    let given = given.map_err(|status| client.told(&status).with_next(next))?.into_inner();
     print(&given, arguments.out.as_ref())
 }
 

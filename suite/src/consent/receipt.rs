@@ -57,12 +57,11 @@ pub(super) struct KeysArguments {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let subject_id = arguments.subject_id.clone();
     let client = arguments.connection.as_user(&subject_id)?;
-    let event_id = match &arguments.event_id {
-        Some(event_id) => event_id.clone(),
-        None => {
-            let latest = history::all(&client, &subject_id).await?.pop();
-            latest.ok_or_else(|| Error::not_found("nothing has happened yet"))?.event_id
-        }
+    let event_id = if let Some(event_id) = &arguments.event_id {
+        event_id.clone()
+    } else {
+        let latest = history::all(&client, &subject_id).await?.pop();
+        latest.ok_or_else(|| Error::not_found("nothing has happened yet"))?.event_id
     };
     let given = consent(&client).get_receipt(GetReceiptRequest { subject_id, event_id }).await;
     let next = "`assent consent history SUBJECT` shows the events";

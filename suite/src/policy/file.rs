@@ -32,7 +32,7 @@ pub(super) fn read(file: &Path) -> Result<PolicySpec, Error> {
 
 /// The policy, or the line and what is wrong there.
 fn parse(bytes: &[u8], is_toml: bool) -> Result<PolicySpec, (usize, String)> {
-    let line_of = |end: usize| 1 + bytes[..end].iter().filter(|byte| **byte == b'\n').count();
+    let line_of = |end: usize| bytes[..end].split(|byte| *byte == b'\n').count();
     let text = std::str::from_utf8(bytes)
         .map_err(|error| (line_of(error.valid_up_to()), "not UTF-8".to_owned()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -67,6 +67,8 @@ fn parse(bytes: &[u8], is_toml: bool) -> Result<PolicySpec, (usize, String)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -156,7 +156,7 @@ impl Connection {
             ..ClientConfig::default()
         };
         let channel = channel(&config).map_err(|error| {
-            Error::input(error.to_string()).with_next("see --endpoint, --ca-file")
+            Error::input(error.to_string()).with_next("correct --endpoint or --ca-file")
         })?;
         Ok(Client { channel, endpoint: self.endpoint.clone(), bearer, needs })
     }
@@ -213,7 +213,19 @@ impl Client {
         let error = match (status.code(), reason) {
             (_, None) => return self.no_answer(status),
             (Code::Unauthenticated | Code::PermissionDenied, _) => self.not_allowed(&said),
-            (Code::NotFound, _) | (_, Some(Reason::SubjectErased)) => Error::not_found(said),
+            (Code::NotFound, Some(Reason::SubjectUnknown)) => Error::not_found(said).with_next(
+                "`assent account register SUBJECT --jurisdiction PLACE` makes one known",
+            ),
+            (Code::NotFound, Some(Reason::PolicyUnknown)) => {
+                Error::not_found(said).with_next("see `assent policy list`")
+            }
+            (_, Some(Reason::SubjectErased)) => {
+                Error::not_found(said).with_next("its id is never used again: take another")
+            }
+            (_, Some(Reason::PurposeNotInPolicy)) => {
+                Error::input(said).with_next("`assent consent show SUBJECT` shows the purposes")
+            }
+            (Code::NotFound, _) => Error::not_found(said),
             _ if is_passing(status) => Error::passing(said).with_next(wait(status)),
             (Code::Unimplemented, _) => {
                 Error::failed(said).with_next("ask its operator whether it is an older version")

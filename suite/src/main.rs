@@ -32,15 +32,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXAMPLES: &str = "\
 Examples:
-  assent                               the whole suite, with its data in ./assent-data
+  assent                               the whole suite, data in ./assent-data
   assent demo                          the whole story on generated people
   assent consent show ann              what Ann has agreed to
   assent consent show ann --json | jq  the same for machines
   ASSENT_TOKEN=… assent policy list --endpoint https://gateway.example";
 
-/// Shares data about people between apps only as far as each of them has agreed.
+/// Shares data about people between apps only as far as each of them has agreed: the whole suite in
+/// one process, and a client for any.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
+#[command(version, max_term_width = 80, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

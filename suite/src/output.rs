@@ -102,6 +102,11 @@ pub(crate) fn words(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).replace('_', " ").to_lowercase()
 }
 
+/// How many of them there are: `1 row`, `2 rows`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A point in time to the second, in UTC; what there is without one.
 pub(crate) fn time(at: Option<&Timestamp>, without: &str) -> String {
     at.map_or_else(|| without.to_owned(), |at| Timestamp { nanos: 0, ..*at }.to_string())

@@ -24,7 +24,7 @@ const DEFAULT_ADDRESS: SocketAddr =
 
 const EXAMPLES: &str = "\
 Examples:
-  assent serve                                  on 127.0.0.1:8080, with its data in ./assent-data
+  assent serve                                  on 127.0.0.1:8080
   assent serve --address 127.0.0.1:0 --json     on a free port, for programs";
 
 /// Calls to begin with: whose token, what is sent, and to which method.
@@ -68,7 +68,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let data = Data::open(&arguments.data)?;
     let issuer = data.development_issuer()?;
     let addresses = Addresses { gateway: arguments.address };
-    let suite = Embedded::start(data, addresses, Clock::system()).await?;
+    let suite = Embedded::start(data, addresses, Clock::system()).await.map_err(|error| {
+        let is_taken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::AddrInUse;
+        if error.chain().filter_map(|one| one.downcast_ref()).any(is_taken) {
+            Error::from(error).with_next("stop what serves there, or choose another --address")
+        } else {
+            error.into()
+        }
+    })?;
     let said = if arguments.json {
         say!("{}", as_json(&suite, &issuer))
     } else {

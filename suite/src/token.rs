@@ -10,7 +10,7 @@ use crate::{data::Data, exit::Error, output::say};
 const EXAMPLES: &str = "\
 Examples:
   assent token --role user --subject ann
-  assent token --role business --business corner-bakery --owner bakery-ltd --hours 1
+  assent token --role business --business corner-bakery --owner bakery-ltd
   (umask 077; assent token --role admin > admin.token)";
 
 /// Prints a token for a running development suite: `Authorization: Bearer <token>`.

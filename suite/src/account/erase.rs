@@ -24,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "\
 Examples:
   assent account erase ann --yes
-  assent account erase ann --yes --wait    until every service has erased (an hour or two)
+  assent account erase ann --yes --wait    until all have (an hour or two)
 
 As: USER (the subject), APP";
 
@@ -94,7 +94,9 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
 pub(super) async fn erasure(arguments: &ErasureArguments) -> Result<Exit, Error> {
     let client = arguments.connection.as_user(&arguments.subject_id)?;
     let erasure = get(&client, &arguments.subject_id).await;
-    let erasure = erasure.map_err(|status| client.told(&status))?;
+    let erasure = erasure.map_err(|status| {
+        client.told(&status).with_next("`assent account erase SUBJECT --yes` erases an account")
+    })?;
     arguments.output.one(&erasure, Shown(&erasure))?;
     Ok(if erasure.complete { Exit::Done } else { Exit::No })
 }
@@ -155,7 +157,7 @@ impl fmt::Display for Shown<'_> {
         if *complete {
             write!(f, "Every service has erased.")
         } else {
-            write!(f, "See how far it is: assent account erasure {subject_id}")
+            write!(f, "How far it is by then: assent account erasure {subject_id}")
         }
     }
 }

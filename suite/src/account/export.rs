@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
             }
             match &mut file {
                 Some(file) => {
-                    file.write(format!("{}\n", document(&part.service, &record)?).as_bytes())?
+                    file.write(format!("{}\n", document(&part.service, &record)?).as_bytes())?;
                 }
                 None if arguments.output.json => say!("{}", document(&part.service, &record)?)?,
                 None => say!("{}", described(&part.service, &record))?,
@@ -91,7 +91,7 @@ fn described(service: &str, record: &ExportRecord) -> String {
     let at = time(record.recorded_at.as_ref(), "");
     let mut text = format!("{service}  {}  {at}", plain(&record.category));
     for field in &record.fields {
-        text.push_str(&format!("\n    {}: {}", plain(&field.name), plain(&field.value)));
+        text.extend(["\n    ", &plain(&field.name), ": ", &plain(&field.value)]);
     }
     text
 }

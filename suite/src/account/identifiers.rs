@@ -19,8 +19,8 @@ const LARGEST: u64 = 1 << 16;
 pub(super) struct Identifiers {
     /// A file with one a line: `phone +49 30 901820`, `email ann@example.org`, `external-id 7`. `-`
     /// reads standard input. What is on the command line, other users of the machine can see.
-    #[arg(long, value_name = "FILE")]
-    identifiers: Option<PathBuf>,
+    #[arg(long = "identifiers", value_name = "FILE")]
+    file: Option<PathBuf>,
     /// A phone number; can be repeated.
     #[arg(long, value_name = "NUMBER")]
     phone: Vec<String>,
@@ -46,7 +46,7 @@ impl Identifiers {
                 all.push((format!("{flag} {number}"), identifier(kind, value)));
             }
         }
-        if let Some(file) = &self.identifiers {
+        if let Some(file) = &self.file {
             all.extend(lines(&text(file)?)?);
         }
         Ok(all)
@@ -100,6 +100,8 @@ fn lines(text: &str) -> Result<Vec<(String, Identifier)>, Error> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

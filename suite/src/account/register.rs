@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 use proto::{
     consent::v1::{AgeBand, GetConsentRequest, consent_service_client::ConsentServiceClient},
     gateway::v1::RegisterAccountRequest,
-    types::v1::{RejectionReason, StorageStatus},
+    types::v1::StorageStatus,
 };
 use service_kit::clock::Clock;
 use tonic::Code;
@@ -14,16 +14,17 @@ use crate::{
     client::{Client, Connection},
     exit::Error,
     output::{Output, table, words},
+    people::service_says,
     request::RequestId,
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  assent account register ann --jurisdiction DE --app messenger --app social --identifiers ann.txt
+  assent account register ann --jurisdiction DE --identifiers ann.txt
   assent account register bob --jurisdiction US-CA --age-band under-age
 
-People register before they decide: audience-svc and suggest-svc store nothing until they agree.
-Once they have, run it again.
+People register before they decide: audience-svc and suggest-svc store nothing
+until they agree. Once they have, run it again.
 
 As: APP";
 
@@ -106,12 +107,12 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
         return Ok(());
     }
     let what = "the account is registered, without the identifiers that were refused";
+    let error = Error::input(what).with_next("correct them and run it again");
     let fault = |error: Error, one: &proto::types::v1::Rejection| {
         let at = places.get(one.index as usize).cloned().unwrap_or_default();
-        let why = words(RejectionReason::as_str_name(&one.reason()), "REJECTION_REASON_");
-        error.with_fault(at, why)
+        error.with_fault(at, service_says(one.reason()))
     };
-    Err(made.rejections.iter().fold(Error::input(what), fault))
+    Err(made.rejections.iter().fold(error, fault))
 }
 
 /// When the account was opened, as it was registered before; else now. Registering it again must not

@@ -11,7 +11,7 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  assent audience business corner-bakery --owner bakery-ltd --name \"The Corner Bakery\"";
+  assent audience business corner-bakery --owner bakery-ltd --name \"The Bakery\"";
 
 /// Makes a business known, so that it can have audiences. For operators.
 #[derive(Debug, clap::Args)]

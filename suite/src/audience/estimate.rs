@@ -9,10 +9,10 @@ use crate::{exit::Error, output::Output, request::RequestId};
 
 const EXAMPLES: &str = "\
 Examples:
-  assent audience estimate aud_01                    how many people are in it
-  assent audience estimate aud_01 aud_02             in one of the two
-  assent audience estimate aud_01 --and aud_02       in both
-  assent audience estimate aud_01 --not aud_02       in the first and not in the second";
+  assent audience estimate aud_01                 how many people are in it
+  assent audience estimate aud_01 aud_02          in one of the two
+  assent audience estimate aud_01 --and aud_02    in both
+  assent audience estimate aud_01 --not aud_02    in the first, not in the second";
 
 /// How many people are in audiences, together: a range, never below a minimum.
 ///

@@ -3,8 +3,8 @@
 use std::{fmt, time::Duration};
 
 use proto::audience::v1::{
-    Audience, CreateAudienceRequest, CustomerSource, DeleteAudienceRequest, GetAudienceRequest,
-    ListAudiencesRequest,
+    Audience, AudienceState, CreateAudienceRequest, CustomerSource, DeleteAudienceRequest,
+    GetAudienceRequest, ListAudiencesRequest,
 };
 
 use super::{AsBusiness, size, state};
@@ -17,7 +17,7 @@ use crate::{
 const CREATE: &str = "\
 Examples:
   assent audience create \"Newsletter readers\" --source user
-  assent audience create \"Shop customers\" --source both --days 30 --json | jq -r .audienceId";
+  assent audience create \"Shop customers\" --source both --days 30 --json";
 
 /// Makes an empty audience, which a list of customers can be uploaded to.
 #[derive(Debug, clap::Args)]
@@ -193,6 +193,14 @@ impl fmt::Display for Shown<'_> {
         writeln!(f, "size       {}", size(audience.size.as_ref()))?;
         writeln!(f, "customers  {source}; each stays for {days} days")?;
         writeln!(f, "changed    {}", time(audience.updated_at.as_ref(), "never"))?;
-        write!(f, "next       {}", plain(&audience.advice))
+        match audience.state() {
+            // What it advises is for programs.
+            AudienceState::Empty => write!(
+                f,
+                "next       assent audience upload FILE {} --may-use-list",
+                plain(&audience.audience_id)
+            ),
+            _ => write!(f, "next       {}", plain(&audience.advice)),
+        }
     }
 }

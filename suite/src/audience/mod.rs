@@ -17,8 +17,15 @@ use crate::{
     exit::{Error, Exit},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  assent audience create \"Newsletter readers\" --source user
+  assent audience upload customers.csv aud_01 --may-use-list --region DE
+  assent audience list";
+
 /// Customer lists of a business: made, filled from files, sized, ended.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -14,7 +14,8 @@ Examples:
   assent consent check ann social.ads
   assent consent check ann social.ads && echo \"may be shown ads\"
 
-Exit code 0: GRANTED. 7: DENIED. Anything else: not known, which is to be treated as DENIED.
+Exit code 0: GRANTED. 7: DENIED. Anything else: not known, which is to be
+treated as DENIED.
 
 As: USER (the subject), APP, AD_SERVER, SERVICE";
 

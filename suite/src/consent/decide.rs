@@ -18,11 +18,12 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  assent consent decide ann --grant messenger.share_phone --grant social.ads --others refuse
+  assent consent decide ann --grant messenger.share_phone --others refuse
   assent consent decide ann --others refuse
   assent consent decide ann --others grant --policy phone-sharing --version 2
 
-The notice of the policy is shown, on standard error, and its digest recorded with the decision.
+The notice of the policy is shown, on standard error, and its digest recorded
+with the decision.
 
 As: USER (the subject), APP";
 

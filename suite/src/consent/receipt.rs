@@ -13,9 +13,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  assent consent receipt ann > receipt.json                    of the latest event
+  assent consent receipt ann > receipt.json    of the latest event
   assent consent receipt ann 2-0a1b2c3d4e5f6071 --out receipt.json
-  assent consent verify receipt.json --keys keys.json          (keys: `assent consent keys`)
+  assent consent verify receipt.json --keys keys.json
 
 As: USER (the subject), APP, ADMIN";
 
@@ -57,15 +57,15 @@ pub(super) struct KeysArguments {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let subject_id = arguments.subject_id.clone();
     let client = arguments.connection.as_user(&subject_id)?;
-    let event_id = match &arguments.event_id {
-        Some(event_id) => event_id.clone(),
-        None => {
-            let latest = history::all(&client, &subject_id).await?.pop();
-            latest.ok_or_else(|| Error::not_found("nothing has happened yet"))?.event_id
-        }
+    let event_id = if let Some(event_id) = &arguments.event_id {
+        event_id.clone()
+    } else {
+        let latest = history::all(&client, &subject_id).await?.pop();
+        latest.ok_or_else(|| Error::not_found("nothing has happened yet"))?.event_id
     };
     let given = consent(&client).get_receipt(GetReceiptRequest { subject_id, event_id }).await;
-    let given = given.map_err(|status| client.told(&status))?.into_inner();
+    let next = "`assent consent history SUBJECT` shows the events";
+    let given = given.map_err(|status| client.told(&status).with_next(next))?.into_inner();
     print(&given, arguments.out.as_ref())
 }
 

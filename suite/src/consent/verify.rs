@@ -24,18 +24,20 @@ const LARGEST: u64 = 1 << 20;
 const EXAMPLES: &str = "\
 Examples:
   assent consent verify receipt.json --keys keys.json
-  assent consent verify receipt-*.json --keys keys.json   (also whether they follow one another)";
+  assent consent verify receipt-*.json --keys keys.json
+
+Several of one person: also whether they follow one another.";
 
 /// Checks receipts of consent, without asking anybody: signature, digests, and whether those of one
 /// person follow one another.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Receipts: what `grpcurl` or `buf curl` printed for `GetReceipt`.
+    /// Receipts: what `assent consent receipt` wrote, or grpcurl printed for `GetReceipt`.
     #[arg(required = true, value_name = "FILE")]
     receipts: Vec<PathBuf>,
-    /// The keys: what they printed for `GetReceiptKeys`, from whom you trust. Without it, the key of
-    /// the suite in --data.
+    /// The keys: what `assent consent keys` wrote, from whom you trust. Without it, the key of the
+    /// suite in --data.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
     /// The directory of the suite that gave the receipts, where --keys is not given.
@@ -79,9 +81,8 @@ fn keys(arguments: &Arguments) -> Result<Vec<PublicKey>, Error> {
             .map_err(|error| Error::input(format!("{}: {error}", file.display())));
     }
     let Some(secret) = Data::existing_secret(&arguments.data, Data::RECEIPT_KEY)? else {
-        return Err(Error::input("a signature can be checked with its key only").with_next(
-            "give --keys FILE, with what `assent consent keys` or GetReceiptKeys answers",
-        ));
+        return Err(Error::input("a signature can be checked with its key only")
+            .with_next("give --keys FILE, with what `assent consent keys` writes"));
     };
     let key =
         SigningKey::parse(secret.expose()).map_err(|error| Error::failed(error.to_string()))?;

@@ -8,7 +8,7 @@ use crate::{client::Connection, exit::Error, output::Output, request::RequestId}
 const EXAMPLES: &str = "\
 Examples:
   assent consent withdraw ann social.ads
-  assent consent withdraw ann messenger.share_phone    and with it, what needs the phone number
+  assent consent withdraw ann messenger.share_phone    and all that needs it
 
 As: USER (the subject), APP";
 

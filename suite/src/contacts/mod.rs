@@ -20,8 +20,15 @@ use crate::{
     request::RequestId,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  assent contacts sync contacts.vcf ann --region DE
+  assent contacts settings show ann
+  assent contacts delete ann";
+
 /// A person's address book: sent, forgotten, and who may find them by it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -9,8 +9,14 @@ use proto::suggest::v1::{
 use super::Asked;
 use crate::{client::Connection, exit::Error, output::Output, request::RequestId};
 
+const EXAMPLES: &str = "\
+Examples:
+  assent contacts settings show ann
+  assent contacts settings set ann --found-by nobody";
+
 /// Who may find a person by a number or address that they have.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

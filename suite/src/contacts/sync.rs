@@ -22,7 +22,7 @@ use super::{
 use crate::{
     client::Connection,
     exit::Error,
-    output::{Output, note, plain, say},
+    output::{Output, counted, note, plain, say},
     people::{Fault, Prepared, Reading, Reject, Rejects, Row, Source, StateArguments, Told},
     request::RequestId,
 };
@@ -30,8 +30,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   assent contacts sync contacts.vcf ann --region DE
-  assent contacts sync contacts.vcf ann --region DE --delta    only what changed since the last time
-  assent contacts sync google-contacts.csv ann --region DE --rejects refused.csv";
+  assent contacts sync contacts.vcf ann --region DE --delta    what changed
+  assent contacts sync google.csv ann --region DE --rejects refused.csv";
 
 /// Sends a person's address book (vCard or CSV), whole or what changed.
 ///
@@ -324,14 +324,14 @@ impl Report<'_> {
             });
             return say!("{document}");
         }
-        say!("list        {}: {rows} rows or cards", plain(&file.display().to_string()))?;
+        say!("list        {}: {}", plain(&file.display().to_string()), counted(*rows, "row"))?;
         for note in notes {
             say!("            {}", plain(note))?;
         }
         if is_delta {
             say!("sent        what changed: {added} added, {removed} removed")?;
         } else {
-            say!("sent        everything: {added} numbers and addresses")?;
+            say!("sent        everything, {added} in all")?;
         }
         say!("accepted    {}", answer.accepted)?;
         say!("refused     {}", told.count)?;

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How long the services may take, in real time, to do what they do by themselves.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How far the demo's clock is moved at a time while the services' logs of changes, which they keep
 /// for minutes and hours, run out.

@@ -35,8 +35,8 @@ const DAY: Duration = Duration::from_hours(24);
 
 const EXAMPLES: &str = "\
 Examples:
-  assent demo                                   on a suite of its own
-  assent demo --endpoint http://127.0.0.1:8080  on one that runs (`assent serve`)";
+  assent demo                                     on a suite of its own
+  assent demo --endpoint http://127.0.0.1:8080    on one that runs";
 
 /// Plays the whole story on a generated population and shows what each party sees.
 #[derive(Debug, clap::Args)]

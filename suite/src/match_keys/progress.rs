@@ -18,7 +18,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   assent match-keys progress
-  assent match-keys progress --watch    until everybody is keyed under the newest version";
+  assent match-keys progress --watch    until everybody is under the newest one";
 
 /// Shows how many people are keyed under each version of the secret.
 ///

@@ -102,7 +102,17 @@ fn delimiter(table: &[u8]) -> u8 {
 fn rows(table: &[u8], is_all: bool, delimiter: u8) -> Result<Vec<Vec<String>>, ReadError> {
     let mut splitter = Splitter::new(Cursor::new(table), delimiter, 0);
     let mut rows = Vec::new();
-    while rows.len() < LOOKED_AT && splitter.next()? {
+    while rows.len() < LOOKED_AT {
+        match splitter.next() {
+            Ok(true) => {}
+            Ok(false) => break,
+            // It may be closed after the head.
+            Err(ReadError::QuoteOpen { .. }) if !is_all => {
+                rows.push(Vec::new());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
         let text = |bytes| decode(bytes).map_or_else(|text| text, Into::into);
         rows.push((0..splitter.len()).map(|index| text(splitter.cell(index))).collect());
     }

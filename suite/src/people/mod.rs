@@ -33,7 +33,7 @@ pub(crate) use self::{
     arguments::Reading,
     hashing::{Hashing, Prepared, wire},
     rejects::{Reject, Rejects, Told},
-    row::{Fault, Row},
+    row::{Fault, Row, service_says},
     source::Source,
     state::{StateArguments, StateFile},
 };
@@ -79,6 +79,12 @@ pub(crate) enum ReadError {
         row: u64,
         /// The most bytes, or values, of one.
         limit: usize,
+    },
+    /// The list ends within a quoted value.
+    #[error("a quote is opened in row {row} and never closed")]
+    QuoteOpen {
+        /// Which.
+        row: u64,
     },
     /// A vCard begins and does not end.
     #[error("card {card} is cut off: END:VCARD is missing")]

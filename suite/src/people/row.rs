@@ -115,7 +115,7 @@ impl fmt::Display for Fault {
 }
 
 /// A reason of the service in the words of the same reason here.
-fn service_says(reason: proto::types::v1::RejectionReason) -> &'static str {
+pub(crate) fn service_says(reason: proto::types::v1::RejectionReason) -> &'static str {
     use proto::types::v1::RejectionReason as Reason;
     match reason {
         Reason::Unspecified => "the service refused it",

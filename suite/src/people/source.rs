@@ -140,6 +140,9 @@ impl From<ReadError> for Error {
             ReadError::RowTooLong { .. } => told.with_next(
                 "look whether a quote is opened there and never closed, or the file is no CSV",
             ),
+            ReadError::QuoteOpen { .. } => {
+                told.with_next("close it, or export the list again: its end may be missing")
+            }
             ReadError::CardCut { .. } => {
                 told.with_next("export it again: what is missing would count as removed")
             }

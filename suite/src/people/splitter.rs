@@ -60,18 +60,29 @@ impl<R: BufRead> Splitter<R> {
     pub(super) fn next(&mut self) -> Result<bool, ReadError> {
         self.count = 0;
         self.skip_blank()?;
-        let (mut length, mut count) = (0, 0);
+        let (mut length, mut count, mut has_begun) = (0, 0, false);
         loop {
             let input = self.input.fill_buf()?;
+            // The end of the list ends its last row, as a line feed does, unless a quote is open.
+            let is_end = input.is_empty() && has_begun;
+            let input: &[u8] = if is_end { b"\n" } else { input };
             let (result, read, written, ended) =
                 self.core.read_record(input, &mut self.cells[length..], &mut self.ends[count..]);
-            if read > 0 {
-                self.after_return = input[read - 1] == b'\r';
+            if !is_end {
+                if read > 0 {
+                    has_begun = true;
+                    self.after_return = input[read - 1] == b'\r';
+                }
+                self.input.consume(read);
             }
-            self.input.consume(read);
             length += written;
             count += ended;
             match result {
+                // Within quotes, a line feed is part of the value.
+                ReadRecordResult::InputEmpty if is_end && written > 0 => {
+                    return Err(ReadError::QuoteOpen { row: self.row + 1 });
+                }
+                ReadRecordResult::InputEmpty if is_end => return Ok(false),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull if self.cells.len() < MAX_ROW => {
                     let larger = (self.cells.len() * 2).min(MAX_ROW);

@@ -226,6 +226,20 @@ fn what_is_no_utf_8_is_read_as_windows_1252_and_said() {
     );
 }
 
+#[test]
+fn a_quote_that_is_never_closed_is_told_with_its_row() {
+    let whole = "email\r\nann@example.com\r\n\"bob@example.com\"";
+    assert_eq!(texts(whole), [["ann@example.com"], ["bob@example.com"]]);
+    for cut in ["", "\r\n", "\r\ncy@example.com\r\n", "\"\" "] {
+        let list = format!("{}{cut}", whole.strip_suffix('"').unwrap());
+        let told = read(list).unwrap_err();
+        assert_eq!(told, "a quote is opened in row 3 and never closed", "{cut:?}");
+    }
+    // One that is closed after what is looked at to find out what the columns are.
+    let long = format!("email\nann@example.com\n\"{}\"\n", "x\n".repeat(100_000));
+    assert_eq!(read(long).unwrap().len(), 2);
+}
+
 /// A quote that is never closed, or a file that is something else, must not fill the memory.
 #[test]
 fn a_row_that_never_ends_is_an_error_with_its_number() {
@@ -400,7 +414,18 @@ proptest! {
         // Like the crate, csv-core passes over a byte order mark.
         let mut splitter = Splitter::new(BufReader::with_capacity(capacity, bytes.as_slice()), b',', 0);
         let mut rows = Vec::new();
-        while splitter.next().unwrap() {
+        loop {
+            match splitter.next() {
+                Ok(true) => {}
+                Ok(false) => break,
+                // To the crate, the end of the file closes it.
+                Err(error) => {
+                    let told = format!("a quote is opened in row {} and never closed", splitter.row() + 1);
+                    prop_assert_eq!(error.to_string(), told);
+                    expected.pop();
+                    break;
+                }
+            }
             rows.push((0..splitter.len()).map(|cell| splitter.cell(cell).to_vec()).collect::<Vec<_>>());
         }
         prop_assert_eq!(rows, expected);

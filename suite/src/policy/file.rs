@@ -32,7 +32,7 @@ pub(super) fn read(file: &Path) -> Result<PolicySpec, Error> {
 
 /// The policy, or the line and what is wrong there.
 fn parse(bytes: &[u8], is_toml: bool) -> Result<PolicySpec, (usize, String)> {
-    let line_of = |end: usize| 1 + bytes[..end].iter().filter(|byte| **byte == b'\n').count();
+    let line_of = |end: usize| bytes[..end].split(|byte| *byte == b'\n').count();
     let text = std::str::from_utf8(bytes)
         .map_err(|error| (line_of(error.valid_up_to()), "not UTF-8".to_owned()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -42,8 +42,12 @@ fn parse(bytes: &[u8], is_toml: bool) -> Result<PolicySpec, (usize, String)> {
     let spec = spec.ok_or_else(unknown)?;
     let message = if is_toml {
         let from = |error: &toml::de::Error| {
-            let at = error.span().map_or(0, |span| (span.start + skipped).min(bytes.len()));
-            (line_of(at), error.message().to_owned())
+            let why = error.message();
+            // Of a field that the contract does not have, it knows the name and not the place.
+            let named = || why.split('\'').nth(1).and_then(|name| text.find(name));
+            let known = error.span().map(|span| span.start).filter(|start| *start > 0);
+            let at = known.or_else(named).unwrap_or_default();
+            (line_of((at + skipped).min(bytes.len())), why.to_owned())
         };
         let read = toml::de::Deserializer::parse(text).map_err(|error| from(&error))?;
         DynamicMessage::deserialize(spec, read).map_err(|error| from(&error))?
@@ -63,6 +67,8 @@ fn parse(bytes: &[u8], is_toml: bool) -> Result<PolicySpec, (usize, String)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   assent policy list
-  assent policy list --json | jq -r 'select(.state == \"POLICY_STATE_PUBLISHED\").ref.policyId'
+  assent policy list --json | jq -r .ref.policyId
 
 As: any role";
 

@@ -16,8 +16,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  assent policy publish phone-sharing.json                 the policy phone-sharing
-  assent policy publish draft-7.toml --id phone-sharing --effective-at 2027-01-01T00:00:00Z
+  assent policy publish phone-sharing.json
+  assent policy publish draft-7.toml --id phone-sharing
+  assent policy publish next.json --effective-at 2027-01-01T00:00:00Z
 
 As: ADMIN";
 

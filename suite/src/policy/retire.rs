@@ -34,22 +34,21 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let client = arguments.connection.as_admin()?;
     let policy_id = &arguments.policy_id;
-    let version = match arguments.version {
-        Some(version) => version,
-        None => {
-            let mut published = versions(&client, policy_id).await?;
-            published.retain(|policy| policy.state() == PolicyState::Published);
-            let numbers: Vec<u32> = published.iter().map(|policy| name(policy).1).collect();
-            match numbers[..] {
-                [one] => one,
-                [] => {
-                    let what = format!("no version of {policy_id} is published");
-                    return Err(Error::not_found(what));
-                }
-                _ => {
-                    let all = format!("published are the versions {numbers:?} of {policy_id}");
-                    return Err(Error::input(all).with_next("say which one with --version"));
-                }
+    let version = if let Some(version) = arguments.version {
+        version
+    } else {
+        let mut published = versions(&client, policy_id).await?;
+        published.retain(|policy| policy.state() == PolicyState::Published);
+        let numbers: Vec<u32> = published.iter().map(|policy| name(policy).1).collect();
+        match numbers[..] {
+            [one] => one,
+            [] => {
+                let what = format!("no version of {policy_id} is published");
+                return Err(Error::not_found(what).with_next("see `assent policy list`"));
+            }
+            _ => {
+                let all = format!("published are the versions {numbers:?} of {policy_id}");
+                return Err(Error::input(all).with_next("say which one with --version"));
             }
         }
     };

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   assent policy show phone-sharing
   assent policy show phone-sharing --version 1
-  assent policy show phone-sharing --json | jq .spec > next.json    to write the next version
+  assent policy show phone-sharing --json | jq .spec > next.json
 
 As: any role";
 

@@ -37,11 +37,13 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   assent audience upload customers.csv aud_01 --may-use-list --region DE
-  assent audience upload customers.csv aud_01 --may-use-list --mode replace --rejects refused.csv
-  assent audience upload crm.csv aud_01 --may-use-list --column email=\"Private mail\" --column phone=7
+  assent audience upload new.csv aud_01 --may-use-list --mode replace
+  assent audience upload list.csv aud_01 --may-use-list --rejects refused.csv
+  assent audience upload crm.csv aud_01 --may-use-list --column email=\"Mail 2\"
   zcat huge.csv.gz | assent audience upload - aud_01 --may-use-list
 
-Run the same command again after a cut: it goes on where it was, and nothing counts twice.
+Run the same command again after a cut: it goes on where it was, and nothing
+counts twice.
 What a list should look like: docs/customer-lists.md";
 
 /// Uploads a list of customers (CSV or vCard) to an audience.
@@ -279,10 +281,16 @@ impl Upload<'_> {
     }
 
     fn report(&self, saved: &Saved, committed: &CommitUploadResponse) -> Result<(), Error> {
-        let Arguments { file, reading, output, .. } = self.arguments;
-        let progress = &saved.progress;
-        let more = reading.rejects_file();
-        Report { file, progress, committed, notes: &self.notes, rejects_file: more }.print(*output)
+        let Arguments { file, reading, output, check, .. } = self.arguments;
+        let report = Report {
+            file,
+            progress: &saved.progress,
+            committed,
+            notes: &self.notes,
+            rejects_file: reading.rejects_file(),
+            is_check: *check,
+        };
+        report.print(*output)
     }
 
     fn unreadable(&self, error: ReadError) -> Error {

@@ -12,7 +12,7 @@ use super::ledger::Progress;
 use crate::{
     audience::size,
     exit::Error,
-    output::{self, Output, plain, say},
+    output::{self, Output, counted, plain, say},
 };
 use identifiers::Kind;
 
@@ -23,6 +23,8 @@ pub(super) struct Report<'a> {
     pub(super) committed: &'a CommitUploadResponse,
     pub(super) notes: &'a [String],
     pub(super) rejects_file: Option<&'a Path>,
+    /// Nothing was to be stored.
+    pub(super) is_check: bool,
 }
 
 impl Report<'_> {
@@ -56,7 +58,8 @@ impl fmt::Display for Report<'_> {
         let Progress { counts, rejects, .. } = self.progress;
         let upload = self.committed.upload.clone().unwrap_or_default();
         let audience = self.committed.audience.clone().unwrap_or_default();
-        write!(f, "list        {}: {} rows", plain(&self.file.display().to_string()), counts.rows)?;
+        let rows = counted(counts.rows, "row");
+        write!(f, "list        {}: {rows}", plain(&self.file.display().to_string()))?;
         if counts.blank > 0 {
             write!(f, ", {} of them blank", counts.blank)?;
         }
@@ -93,7 +96,12 @@ impl fmt::Display for Report<'_> {
         }
         write!(f, "\naudience    {}  {}", audience.audience_id, plain(&audience.display_name))?;
         write!(f, "\nsize        {}", size(audience.size.as_ref()))?;
-        write!(f, "\nupload      {}", plain(&upload.advice))?;
+        let upload = if self.is_check {
+            "nothing was stored; without --check, it would be".to_owned()
+        } else {
+            plain(&upload.advice)
+        };
+        write!(f, "\nupload      {upload}")?;
         write!(f, "\nnext        {}", plain(&audience.advice))
     }
 }

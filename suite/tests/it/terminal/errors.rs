@@ -202,6 +202,7 @@ fn a_closed_pipe_ends_it_quietly() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
 }
 
+#[allow(clippy::unnecessary_wraps)] // an answer of the script
 fn erasure(complete: bool) -> Result<GetErasureResponse, Status> {
     let at = Timestamp { seconds: 1_767_225_600, nanos: 0 };
     let follower = ErasureFollower {

@@ -40,6 +40,8 @@ fn every_command_teaches_by_example() {
     let documented = include_str!("../../../../docs/cli.md");
     for command in &all {
         let (name, help) = (command.join(" "), help(command));
+        let wide = help.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "assent {name} --help");
         let examples = help.split_once("\nExamples:\n").map(|(_, examples)| examples);
         let shown = examples.is_some_and(|examples| examples.contains(&format!("assent {name}")));
         assert!(shown, "assent {name} --help has no example of it:\n{help}");

@@ -529,9 +529,12 @@ async fn audiences_are_made_shown_sized_and_ended() {
     );
     let made = terminal.done("audience create readers --source both --days 30");
     let audience = made.split_whitespace().next().unwrap();
-    for shown in
-        ["readers", "state      empty", "each stays for 30 days", "next       Open an upload"]
-    {
+    for shown in [
+        "readers",
+        "state      empty",
+        "each stays for 30 days",
+        "next       assent audience upload FILE aud-",
+    ] {
         assert!(made.contains(shown), "{made}");
     }
     assert_eq!(terminal.done(&format!("audience show {audience}")), made);

@@ -98,7 +98,6 @@ pub(crate) fn write(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> 
 
 /// Syncs a person's whole address book.
 pub(crate) fn sync(terminal: &Terminal, person: &str, phones: &[&str]) {
-    let rows: String = phones.iter().map(|phone| format!("{phone}\n")).collect();
-    terminal.write("contacts.csv", format!("phone\n{rows}"));
+    terminal.write("contacts.csv", format!("phone\n{}\n", phones.join("\n")));
     terminal.done(&format!("contacts sync contacts.csv {person}"));
 }

@@ -1,11 +1,21 @@
-//! docs/tutorial.md is true: its commands run in order, and print what it shows.
+//! docs/tutorial.md and docs/customer-lists.md are true: their commands run in order, and print what
+//! they show.
 
-use std::{fmt::Write as _, fs, path::Path, process::Stdio};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use super::ran;
-use crate::support::{Process, assent};
+use crate::{
+    bad_input::put_business,
+    support::{Process, Suite, assent},
+};
 
 const TUTORIAL: &str = include_str!("../../../../docs/tutorial.md");
+const LISTS: &str = include_str!("../../../../docs/customer-lists.md");
 
 /// A command, and the lines that are shown under it.
 #[derive(Debug, PartialEq)]
@@ -59,8 +69,9 @@ fn differs<'a>(printed: &[&str], shown: &[&'a str]) -> Option<&'a str> {
     }
 }
 
-/// Runs all commands in one shell; what each printed, and its exit code.
-fn run(steps: &[Step<'_>], directory: &Path, endpoint: &str) -> Vec<(String, String)> {
+/// Runs all commands in one shell, against this suite; each must print what is shown, and succeed.
+#[track_caller]
+fn run(steps: &[Step<'_>], directory: &Path, endpoint: &str) {
     let mut script = String::new();
     for (step, number) in steps.iter().zip(0..) {
         writeln!(script, "{{ {}\n}} > {number}.out 2>&1\necho $? > {number}.code", step.command)
@@ -69,7 +80,7 @@ fn run(steps: &[Step<'_>], directory: &Path, endpoint: &str) -> Vec<(String, Str
     let assent = assent();
     let binaries = Path::new(assent.get_program()).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
-    let mut shell = std::process::Command::new("bash");
+    let mut shell = Command::new("bash");
     shell.arg("-c").arg(script).current_dir(directory).env("PATH", path);
     shell.env("ASSENT_ENDPOINT", endpoint).env("ASSENT_STATE", directory.join("state"));
     for name in ["ASSENT_TOKEN", "ASSENT_CA_FILE", "ASSENT_BUSINESS", "ASSENT_OWNER"] {
@@ -77,19 +88,20 @@ fn run(steps: &[Step<'_>], directory: &Path, endpoint: &str) -> Vec<(String, Str
     }
     ran(&mut shell);
     let read = |name: String| fs::read_to_string(directory.join(name)).unwrap();
-    let answers = 0..steps.len();
-    answers.map(|number| (read(format!("{number}.out")), read(format!("{number}.code")))).collect()
+    for (step, number) in steps.iter().zip(0..) {
+        let printed = read(format!("{number}.out"));
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(differs(&lines, &step.shown), None, "$ {}\n{printed}", step.command);
+        assert_eq!(read(format!("{number}.code")), "0\n", "$ {}\n{printed}", step.command);
+    }
 }
 
 #[test]
 fn every_command_prints_what_the_tutorial_shows() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(
-        repository.join("consent-svc"),
-        directory.path().join("consent-svc"),
-    )
-    .unwrap();
+    let policies = "consent-svc";
+    std::os::unix::fs::symlink(repository.join(policies), directory.path().join(policies)).unwrap();
     let mut steps = steps(TUTORIAL);
     assert!(steps.len() > 30, "{} commands", steps.len());
 
@@ -102,14 +114,17 @@ fn every_command_prints_what_the_tutorial_shows() {
     let first = suite.told(|line| Some(line.trim_end().to_owned())).unwrap();
     let endpoint = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     assert_eq!(first.replace(endpoint, "http://127.0.0.1:8080"), serve.shown[0]);
+    run(&steps, directory.path(), endpoint);
+}
 
-    let answers = run(&steps, directory.path(), endpoint);
-    for (step, (printed, code)) in steps.iter().zip(answers) {
-        let lines: Vec<&str> = printed.lines().collect();
-        let differs = differs(&lines, &step.shown);
-        assert_eq!(differs, None, "$ {}\n{printed}", step.command);
-        assert_eq!(code.trim(), "0", "$ {}\n{printed}", step.command);
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_prints_what_is_shown_of_customer_lists() {
+    let directory = tempfile::tempdir().unwrap();
+    let suite = Suite::start(&directory.path().join("assent-data"));
+    put_business(&suite).await;
+    let steps = steps(LISTS);
+    assert!(steps.len() > 12, "{} commands", steps.len());
+    run(&steps, directory.path(), suite.gateway());
 }
 
 #[test]

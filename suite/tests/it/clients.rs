@@ -1,6 +1,6 @@
 //! Clients that others would make: generated from `proto/` by the commands of docs/clients.md, in
-//! Python and JavaScript, playing one story against four processes over TLS, on PostgreSQL and
-//! Redis.
+//! Python and JavaScript, for servers and for pages in browsers, playing one story against four
+//! processes over TLS, on PostgreSQL and Redis.
 
 use std::{
     env, fs,
@@ -32,7 +32,7 @@ fn generated_clients_play_the_story_over_tls() {
         database: &|| Postgres::shared().database(),
         // A change of policies waits a little longer than a lease.
         consent: &format!("[cache]\nlease = \"200ms\"\nredis = [\"{redis}\"]"),
-        gateway: "",
+        gateway: &block("Browser", "toml"),
         telemetry: "",
         tls: true,
     };
@@ -52,6 +52,9 @@ fn generated_clients_play_the_story_over_tls() {
     javascript.run(&commands("JavaScript"));
     javascript.copy(&client("javascript/story.js"));
     tell(&javascript, "javascript", "FR", &["node", "story.js", "gen", "grpc"]);
+    // A page is made of the same code.
+    javascript.copy(&client("javascript/browser.js"));
+    tell(&javascript, "page", "ES", &["node", "story.js", "gen", "web"]);
 }
 
 /// Every file of the contract compiles, by plain protoc and by buf, with nothing but its folder.
@@ -104,6 +107,7 @@ fn environment(
         ("ASSENT_ADDRESS", cluster.gateway().trim_start_matches("https://").to_owned()),
         ("ASSENT_CA", ca.clone()),
         ("NODE_EXTRA_CA_CERTS", ca),
+        ("ASSENT_ORIGIN", "https://app.example.com".to_owned()),
         ("ASSENT_TOKENS", tokens.to_string()),
         ("ASSENT_POLICY", policy.to_string()),
         ("ASSENT_NAME", name.to_owned()),
@@ -114,12 +118,25 @@ fn environment(
 /// The commands of a section of the page that generate: its blocks of shell without those that
 /// install, which scripts/install-test-clients has done.
 fn commands(section: &str) -> String {
-    let (_, text) = PAGE.split_once(&format!("\n## {section}\n")).expect("a section of the page");
-    let text = text.split("\n## ").next().unwrap();
-    let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let blocks: Vec<_> = blocks.filter(|block| !block.contains("install ")).collect();
+    let blocks: Vec<_> =
+        blocks(section, "sh").into_iter().filter(|block| !block.contains("install ")).collect();
     assert!(!blocks.is_empty(), "{section} says nothing to run");
     blocks.join("\n")
+}
+
+/// The only block in this language in a section of the page.
+fn block(section: &str, language: &str) -> String {
+    let blocks = blocks(section, language);
+    assert_eq!(blocks.len(), 1, "{section}, {language}");
+    blocks[0].to_owned()
+}
+
+/// The blocks in this language in a section of the page.
+fn blocks(section: &str, language: &str) -> Vec<&'static str> {
+    let (_, text) = PAGE.split_once(&format!("\n## {section}\n")).expect("a section of the page");
+    let text = text.split("\n## ").next().unwrap();
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).map(|block| block.split("```").next().unwrap()).collect()
 }
 
 /// A folder as somebody has it who makes a client: the contract's folder in it, and what

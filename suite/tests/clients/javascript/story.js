@@ -3,12 +3,12 @@
 //     node story.js GENERATED grpc|web
 //
 // GENERATED is the folder with the generated code. `grpc` speaks gRPC, as a server would; `web`
-// speaks gRPC-Web by fetch, as a browser would, which has no streams of requests. In the
-// environment: ASSENT_ADDRESS (host:port of the gateway), ASSENT_CA (a PEM file; for `web` in
-// NODE_EXTRA_CA_CERTS instead), ASSENT_ORIGIN (for `web`), ASSENT_TOKENS (JSON: a token for each
-// role), ASSENT_POLICY (the content of a policy, JSON), ASSENT_NAME (what everybody's id begins
-// with; the token USER is for NAME-anna) and ASSENT_JURISDICTION. Any call that does not do what it
-// should ends with an error.
+// speaks gRPC-Web by fetch, as a page in a browser would (browser.js), and leaves streams of
+// requests, which browsers have not, to gRPC. In the environment: ASSENT_ADDRESS (host:port of the
+// gateway), ASSENT_CA (a PEM file; for `web` in NODE_EXTRA_CA_CERTS, too), ASSENT_ORIGIN (for
+// `web`: where the page is from), ASSENT_TOKENS (JSON: a token for each role), ASSENT_POLICY (the
+// content of a policy, JSON), ASSENT_NAME (what everybody's id begins with; the token USER is for
+// NAME-anna) and ASSENT_JURISDICTION. Any call that does not do what it should ends with an error.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -17,7 +17,7 @@ const { readFileSync } = require("node:fs");
 const path = require("node:path");
 const { ChannelCredentials } = require("@grpc/grpc-js");
 const { GrpcTransport } = require("@protobuf-ts/grpc-transport");
-const { GrpcWebFetchTransport, GrpcWebFormat } = require("@protobuf-ts/grpcweb-transport");
+const { GrpcWebFetchTransport } = require("@protobuf-ts/grpcweb-transport");
 
 const generated = (file) => require(path.resolve(process.argv[2], file));
 const web = process.argv[3] === "web";
@@ -48,18 +48,29 @@ const EVERYBODY = [ANNA, BELA, ...FRIENDS];
 const tokens = JSON.parse(ASSENT_TOKENS);
 const by = (role) => ({ meta: { authorization: `Bearer ${tokens[role]}` }, timeout: 60_000 });
 
-function transport() {
-  if (!web) {
-    const channelCredentials = ChannelCredentials.createSsl(readFileSync(ASSENT_CA));
-    return new GrpcTransport({ host: ASSENT_ADDRESS, channelCredentials });
-  }
-  // A browser says by itself where its page is from.
-  const fromPage = (url, init) => {
-    init.headers.set("origin", ASSENT_ORIGIN);
-    return fetch(url, init);
-  };
+function server() {
+  const channelCredentials = ChannelCredentials.createSsl(readFileSync(ASSENT_CA));
+  return new GrpcTransport({ host: ASSENT_ADDRESS, channelCredentials });
+}
+
+function page() {
+  const { fetchFrom } = require("./browser");
   const baseUrl = `https://${ASSENT_ADDRESS}`;
-  return new GrpcWebFetchTransport({ baseUrl, format: GrpcWebFormat.binary, fetch: fromPage });
+  return new GrpcWebFetchTransport({ baseUrl, format: "binary", fetch: fetchFrom(ASSENT_ORIGIN) });
+}
+
+/// Pages from elsewhere are kept away by the browser, since the gateway does not let them in.
+async function onlyItsOriginMayCall() {
+  const { Blocked, fetchFrom } = require("./browser");
+  const url = `https://${ASSENT_ADDRESS}/assent.consent.v1.ConsentService/Check`;
+  // No token: the gateway says so to a page that may hear it.
+  const kind = "application/grpc-web+proto";
+  const init = { method: "POST", headers: { "content-type": kind, "x-grpc-web": "1" } };
+  for (const foreign of ["https://other.example.com", "http://app.example.com", "null"]) {
+    await assert.rejects(fetchFrom(foreign)(url, init), Blocked, foreign);
+  }
+  const answer = await fetchFrom(ASSENT_ORIGIN)(url, init);
+  expect("without a token", answer.headers.get("grpc-status"), "16");
 }
 
 const emailDigest = (subject) => ({
@@ -195,7 +206,9 @@ async function refused(call) {
 }
 
 async function main() {
-  const link = transport();
+  const streams = server();
+  const link = web ? page() : streams;
+  if (web) await onlyItsOriginMayCall();
   const consents = new ConsentServiceClient(link);
   const policy = await publishPolicy(link);
   for (const subject of EVERYBODY) await register(link, subject);
@@ -204,12 +217,9 @@ async function main() {
   for (const subject of EVERYBODY.slice(1)) await agree(consents, policy, subject, "APP");
   expect("after agreeing", await check(consents), "GRANTED");
   expect("the feed has it", await untilFeedSaysSo(consents), true);
-  if (!web) {
-    await putIdentifiers(link);
-    await putConnections(link);
-  }
-  // Connections come by a stream of requests.
-  expect("suggested", await suggested(link), web ? [] : [BELA]);
+  await putIdentifiers(streams);
+  await putConnections(streams);
+  expect("suggested", await suggested(link), [BELA]);
   const withdrawal = {
     requestId: `${ASSENT_NAME}-withdraw`,
     subjectId: ANNA,
@@ -225,7 +235,7 @@ async function main() {
   const wrong = consents.withdraw(withdrawal, by("AD_SERVER"));
   const denied = ["PERMISSION_DENIED", ["assent REASON_ROLE_NOT_ALLOWED"], []];
   expect("a wrong role", await refused(wrong), denied);
-  if (link.close) link.close();
+  streams.close();
   console.log("DONE");
 }
 

@@ -73,7 +73,7 @@ impl Stage {
 
     /// Starts a service that does next to nothing; `config` is its own.
     pub(super) fn sink(&self, address: &str, config: &str) -> Result<Service> {
-        let head = head(&self.keys.jwks_file(), address, "trust_request_id = true");
+        let head = head(&self.keys, address, "trust_request_id = true");
         let file = self.directory.path().join("sink.toml");
         fs::write(&file, format!("{config}\n{head}"))?;
         start("serve-sink", &file)
@@ -128,7 +128,7 @@ pub(super) fn gateway(
     quotas: Quotas<'_>,
 ) -> Result<Service> {
     // More than it shall have, so that what is counted is what it costs to have them.
-    let mut text = head(&keys.jwks_file(), ANY, "max_connections = 20000");
+    let mut text = head(keys, ANY, "max_connections = 20000");
     text.push_str(&quotas.table());
     let endpoints: Vec<_> = service.iter().map(|address| format!("http://{address}")).collect();
     for upstream in ["consent", "audience", "suggest"] {
@@ -140,11 +140,14 @@ pub(super) fn gateway(
 }
 
 /// The tables that every process has.
-fn head(jwks: &Path, address: &str, server: &str) -> String {
+fn head(keys: &Keys, address: &str, server: &str) -> String {
+    let (key, key_id) = keys.service_key();
     format!(
         "[server]\naddress = \"{address}\"\nadmin_address = \"{ANY}\"\n{server}\n\
-         [auth]\njwks_file = \"{}\"\n[telemetry]\nlog_format = \"json\"\n",
-        jwks.display()
+         [auth]\njwks_file = \"{}\"\nservice_key = \"file:{}\"\nservice_key_id = \"{key_id}\"\n\
+         [telemetry]\nlog_format = \"json\"\n",
+        keys.jwks_file().display(),
+        key.display()
     )
 }
 

@@ -1,8 +1,9 @@
 //! From the caller to the service that has the method, and back.
 //!
 //! By the time a request is here, the kit's layers have known the caller, checked that its role
-//! may call the method, and begun to watch the deadline. Messages are not looked at: their frames
-//! go through as they come, in both directions, each taken only when the other side has room.
+//! may call the method, begun to watch the deadline, and seen that it is gRPC. Messages are not
+//! looked at: their frames go through as they come, in both directions, each taken only when the
+//! other side has room.
 
 use std::{
     convert::Infallible,
@@ -11,11 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{
-    Method, Request, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-    uri::PathAndQuery,
-};
+use http::{Request, Response, header::AUTHORIZATION, uri::PathAndQuery};
 use proto::{
     errors::v1::Reason,
     gateway::v1::account_service_server::AccountServiceServer,
@@ -30,7 +27,7 @@ use crate::{
     grpc::AccountApi,
     headers,
     routes::{Route, Routes},
-    upstream::{Outbound, Repeat, Upstream, is_grpc_type},
+    upstream::{Outbound, Repeat, Upstream},
 };
 
 /// Answers every method of the public contract: forwards it, or hands it to the gateway's own
@@ -84,14 +81,9 @@ async fn forward(
     repeat: Repeat,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
-    let headers = request.headers();
-    let kind = headers.get(CONTENT_TYPE);
-    if request.method() != Method::POST || !kind.is_some_and(|kind| is_grpc_type(kind.as_bytes())) {
-        return Err(status::status(Reason::MessageMalformed, "the request is not gRPC"));
-    }
     // A caller known by its certificate alone would be taken for the gateway, whose certificate
     // the service sees.
-    if !headers.contains_key(AUTHORIZATION) {
+    if !request.headers().contains_key(AUTHORIZATION) {
         return Err(status::status(Reason::TokenMissing, "the call carries no bearer token"));
     }
     let (parts, body) = request.into_parts();

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 pub(crate) use counts::report;
 pub(crate) use health::probe;
-pub(crate) use relayed::{Relayed, is_grpc_type};
+pub(crate) use relayed::Relayed;
 pub(crate) use replay::Repeat;
 
 use crate::{Body, error::Error};

@@ -84,7 +84,7 @@ pub(super) fn is_not_serving<B>(response: &Response<B>) -> bool {
 }
 
 /// `application/grpc`, with or without a codec or parameters; not `application/grpc-web`.
-pub(crate) fn is_grpc_type(content_type: &[u8]) -> bool {
+fn is_grpc_type(content_type: &[u8]) -> bool {
     content_type
         .strip_prefix(b"application/grpc")
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

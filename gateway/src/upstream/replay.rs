@@ -230,6 +230,7 @@ mod tests {
 
     use futures::stream;
     use http_body_util::{BodyExt as _, StreamBody};
+    use proto::contract;
 
     use super::*;
 
@@ -245,6 +246,17 @@ mod tests {
 
     async fn next(outgoing: &mut Outgoing) -> Bytes {
         outgoing.frame().await.unwrap().unwrap().into_data().unwrap()
+    }
+
+    #[test]
+    fn what_may_be_repeated_is_as_the_contract_says() {
+        let check = contract::method("/assent.consent.v1.ConsentService/Check").unwrap();
+        let stream = contract::method("/assent.audience.v1.AudienceService/AppendUpload").unwrap();
+        assert_eq!([check, stream].map(Repeat::of), [Repeat::Always, Repeat::WhenWhole]);
+        for method in [check, stream] {
+            let unspecified = Method { idempotency: Idempotency::Unspecified, ..method.clone() };
+            assert_eq!(Repeat::of(&unspecified), Repeat::Never);
+        }
     }
 
     #[tokio::test]

@@ -73,6 +73,18 @@ async fn when_nothing_is_connected_calls_wait_for_the_first_that_is_and_not_for_
 }
 
 #[tokio::test]
+async fn what_drops_every_connection_is_asked_less_and_less() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let _upstream = upstream(&Dns::new(&[listener.local_addr().unwrap()]));
+    drop(listener.accept().await.unwrap());
+    let begun = Instant::now();
+    for _ in 0..4 {
+        drop(timeout(PATIENCE, listener.accept()).await.unwrap().unwrap());
+    }
+    assert!(begun.elapsed() > Duration::from_millis(300), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_one_failure_and_the_last_replica_is_not_ejected() {
     let (first, second, upstream, dns) = two(2).await;
     let mut calls = Vec::new();

@@ -58,8 +58,10 @@ async fn bodies_beyond_the_window() {
     let upload = call(APPEND, Some(&world.keys.bearer(&business())), &[]);
     let gated = AppendUploadRequest { upload_id: "gated".to_owned(), ..Default::default() };
     let mut raw = Raw::open(&world).await;
-    // The connection's window is wide open: only the stream's is overrun.
+    // The connection's window is wide open, and the stream's is as large as the server's settings
+    // have it, once they are confirmed: only the latter is overrun.
     raw.until(WINDOW_UPDATE).await.unwrap();
+    raw.send(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
     raw.send(&frame(HEADERS, END_HEADERS, 1, &upload)).await.unwrap();
     raw.send(&frame(DATA, 0, 1, &message(&gated.encode_to_vec()))).await.unwrap();
     // The service reads no further. 4 MiB, of which the window holds one.

@@ -7,6 +7,7 @@ mod slow;
 
 use std::{
     collections::BTreeSet,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -53,6 +54,8 @@ impl Neighbour {
                 let mut request = tonic::Request::new(check("anna"));
                 let bearer = bearer.to_str().unwrap().parse().unwrap();
                 request.metadata_mut().insert("authorization", bearer);
+                // The gateway gives it three times the method's own second.
+                request.set_timeout(SOON);
                 tokio::time::timeout(SOON, client.check(request)).await.unwrap().unwrap();
                 counted.fetch_add(1, SeqCst);
             }
@@ -128,6 +131,31 @@ fn assert_told_or_cut(frames: &[Frame], code: u32) {
 /// Stream ids of a client.
 fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
+}
+
+/// All of it once more, in a process of its own, which has the services and the abusers too.
+#[test]
+fn all_of_it_fits_in_little_memory() {
+    let test = std::env::current_exe().unwrap();
+    let mut again = Command::new(test)
+        .args(["abuse::", "--skip", "all_of_it_fits_in_little_memory", "--test-threads", "2"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", again.id());
+    let mut peak = 0;
+    let passed = loop {
+        let status = std::fs::read_to_string(&status).unwrap();
+        if let Some(line) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
+            peak = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10;
+        }
+        if let Some(ended) = again.try_wait().unwrap() {
+            break ended.success();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(passed);
+    assert!((1..200).contains(&peak), "{peak} MB");
 }
 
 /// The list is of what these tests show, and of all that they do.

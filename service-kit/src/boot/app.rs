@@ -25,9 +25,12 @@ pub struct App {
     pub(super) edge: Option<Around>,
 }
 
+/// Says of a request whether it goes through an edge.
+type Takes = Box<dyn Fn(&Request<Incoming>) -> bool + Send + Sync>;
+
 /// What is wrapped around the server, and which requests go through it.
 pub(super) struct Around {
-    pub(super) takes: Box<dyn Fn(&Request<Incoming>) -> bool + Send + Sync>,
+    pub(super) takes: Takes,
     pub(super) wrap: Box<dyn FnOnce(Edge) -> Edge + Send>,
 }
 

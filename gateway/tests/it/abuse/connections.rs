@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-use proto::consent::v1::{WatchChangesRequest, consent_service_client::ConsentServiceClient};
+use prost::Message as _;
+use proto::{
+    audience::v1::AppendUploadRequest,
+    consent::v1::{WatchChangesRequest, consent_service_client::ConsentServiceClient},
+};
 use service_kit::config::Span;
 
 use super::{assert_told, bearer, checking, connect, streams, whole_call, world};
 use crate::{
     passing_through::check,
     raw::{
-        ACK, CANCEL, CHECK, CONTINUATION, DATA, END_HEADERS, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
-        Frame, GOAWAY, HEADERS, INITIAL_WINDOW, NO_ERROR, PING, PROTOCOL_ERROR, REFUSED_STREAM,
-        RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, call, frame, setting, window_update,
+        ACK, APPEND, CANCEL, CHECK, CONTINUATION, DATA, END_HEADERS, FLOW_CONTROL_ERROR,
+        FRAME_SIZE_ERROR, Frame, GOAWAY, HEADERS, INITIAL_WINDOW, NO_ERROR, PING, PROTOCOL_ERROR,
+        REFUSED_STREAM, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, call, frame, message, setting,
+        window_update,
     },
-    world::app,
+    world::{app, business},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,6 +49,27 @@ async fn windows_that_overflow() {
     let mut raw = Raw::open(&world).await;
     raw.send(&setting(INITIAL_WINDOW, 1 << 31)).await.unwrap();
     assert!(raw.rest().await.iter().any(|frame| frame.kind == GOAWAY));
+    neighbour.was_served().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_beyond_the_window() {
+    let (world, neighbour) = world(|_| {}).await;
+    let upload = call(APPEND, Some(&world.keys.bearer(&business())), &[]);
+    let gated = AppendUploadRequest { upload_id: "gated".to_owned(), ..Default::default() };
+    let mut raw = Raw::open(&world).await;
+    // The connection's window is wide open, and the stream's is as large as the server's settings
+    // have it, once they are confirmed: only the latter is overrun.
+    raw.until(WINDOW_UPDATE).await.unwrap();
+    raw.send(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
+    raw.send(&frame(HEADERS, END_HEADERS, 1, &upload)).await.unwrap();
+    raw.send(&frame(DATA, 0, 1, &message(&gated.encode_to_vec()))).await.unwrap();
+    // The service reads no further. 4 MiB, of which the window holds one.
+    raw.send(&frame(DATA, 0, 1, &[0, 0, 0x40, 0, 0])).await.unwrap();
+    raw.send(&frame(DATA, 0, 1, &[7; 16 << 10]).repeat(256)).await.unwrap();
+    let told = raw.until(RST_STREAM).await.unwrap();
+    assert_eq!((told.stream, told.code()), (1, FLOW_CONTROL_ERROR));
+    assert!(raw.is_open().await);
     neighbour.was_served().await;
 }
 

@@ -30,7 +30,7 @@ async fn resets_of_calls_that_have_begun() {
     let block = call(CHECK, Some(&bearer(&world)), &[("user-agent", "abuser")]);
     let mut raw = Raw::open(&world).await;
     let (mut begun, mut ended) = (0, 0);
-    for stream in streams() {
+    for stream in streams().take(1000) {
         if raw.send(&whole_call(stream, &block, &checking("hangs"))).await.is_err() {
             break;
         }

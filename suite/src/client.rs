@@ -105,12 +105,7 @@ fn header(token: &str) -> Option<MetadataValue<Ascii>> {
 impl Connection {
     /// Calls as a person's own app.
     pub(crate) fn as_user(&self, subject_id: &str) -> Result<Client, Error> {
-        // Before it is put into a token, which would be refused as a whole.
-        if !proto::is_subject_id(subject_id) {
-            let what = "the subject is no subject id: 1 to 128 of A-Z a-z 0-9 . _ ~ -, and nothing \
-                        that looks like a phone number or an address";
-            return Err(Error::input(what));
-        }
+        check_subject_id(subject_id)?;
         self.open(Caller::user(subject_id), format!("the role USER and the subject {subject_id}"))
     }
 
@@ -266,6 +261,13 @@ impl Client {
                 .with_next("see --endpoint"),
         }
     }
+}
+
+/// Refuses what is no subject id before it is put into a token, which would be refused as a whole.
+pub(crate) fn check_subject_id(subject_id: &str) -> Result<(), Error> {
+    let what = "the subject is no subject id: 1 to 128 of A-Z a-z 0-9 . _ ~ -, and nothing that looks \
+                like a phone number or an address";
+    if proto::is_subject_id(subject_id) { Ok(()) } else { Err(Error::input(what)) }
 }
 
 /// Why the connection failed, as far as the system says.

@@ -41,7 +41,7 @@ Examples:
 /// Shares data about people between apps only as far as each of them has agreed: the whole suite in
 /// one process, and a client for any.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 80, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
+#[command(name = "assent", version, max_term_width = 80, after_help = format!("{EXAMPLES}\n\n{}", exit::CODES))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

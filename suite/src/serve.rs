@@ -1,12 +1,13 @@
 //! `assent serve`: all four services on embedded stores, until a signal stops them.
 
-use std::{fmt, fmt::Write, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, fmt::Write, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use proto::options::v1::Role;
 use serde_json::json;
 use service_kit::{
     auth::{Caller, Issuer},
+    boot::BootError,
     clock::Clock,
 };
 
@@ -69,9 +70,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let issuer = data.development_issuer()?;
     let addresses = Addresses { gateway: arguments.address };
     let suite = Embedded::start(data, addresses, Clock::system()).await.map_err(|error| {
-        let is_taken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::AddrInUse;
-        if error.chain().filter_map(|one| one.downcast_ref()).any(is_taken) {
-            Error::from(error).with_next("stop what serves there, or choose another --address")
+        let is_taken = matches!(
+            error.downcast_ref(),
+            Some(BootError::Io(cause)) if cause.kind() == io::ErrorKind::AddrInUse
+        );
+        if is_taken {
+            Error::failed(format!("something else is serving on {}", arguments.address))
+                .with_next("stop that, or choose another --address")
         } else {
             error.into()
         }

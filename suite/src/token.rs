@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use proto::options::v1::Role;
 use service_kit::{auth::Caller, clock::Clock};
 
-use crate::{data::Data, exit::Error, output::say};
+use crate::{client::check_subject_id, data::Data, exit::Error, output::say};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +56,10 @@ enum RoleName {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let subject = arguments.subject.as_str();
     let caller = match arguments.role {
-        RoleName::User => Caller::user(subject),
+        RoleName::User => {
+            check_subject_id(subject)?;
+            Caller::user(subject)
+        }
         RoleName::Business => {
             let business = arguments.business.as_deref();
             let business = business.ok_or_else(|| Error::usage("which business? (--business)"))?;

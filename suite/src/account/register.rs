@@ -1,5 +1,6 @@
 //! `assent account register`.
 
+use identifiers::Region;
 use prost_types::Timestamp;
 use proto::{
     consent::v1::{AgeBand, GetConsentRequest, consent_service_client::ConsentServiceClient},
@@ -47,9 +48,9 @@ pub(super) struct Arguments {
     /// An app in which the person has an account; can be repeated.
     #[arg(long = "app", value_name = "APP")]
     apps: Vec<String>,
-    /// The region of phone numbers without a country code: `DE`.
-    #[arg(long, value_name = "REGION", default_value = "")]
-    region: String,
+    /// The country of phone numbers without a country code, as in DE.
+    #[arg(long, value_name = "COUNTRY")]
+    region: Option<Region>,
     #[command(flatten)]
     request: RequestId,
     #[command(flatten)]
@@ -88,7 +89,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Error> {
         account_created_at: Some(created_at),
         apps: arguments.apps.clone(),
         identifiers,
-        default_region: arguments.region.clone(),
+        default_region: arguments.region.map(|region| region.to_string()).unwrap_or_default(),
     };
     let made = accounts(&client).register_account(request).await;
     let made = made.map_err(|status| client.told(&status))?.into_inner();

@@ -63,8 +63,14 @@ fn who_may_not_and_what_is_not_there_is_told() {
     assert_told(&terminal.run("policy show none"), 5, &["`assent policy list`"]);
     assert_told(&terminal.run("policy show none --version 3"), 5, &["no such policy version"]);
     assert_told(&terminal.run("consent show +49301234567"), 3, &["no subject id"]);
-    let wrong = terminal.run("account register ann --jurisdiction Nowhere --app +49301 --region X");
-    assert_told(&wrong, 3, &["jurisdiction: ", "apps[0]: ", "default_region: "]);
+    assert_told(&terminal.run("token --role user --subject +49301234567"), 3, &["no subject id"]);
+    let wrong = terminal.run("account register ann --jurisdiction Nowhere --app +49301");
+    assert_told(&wrong, 3, &["jurisdiction: ", "apps[0]: "]);
+    let wrong = terminal.run("account register ann --jurisdiction DE --region X");
+    assert_told(&wrong, 2, &["ISO 3166"]);
+    let taken = terminal.suite.gateway().trim_start_matches("http://");
+    let second = terminal.run(&format!("serve --data another --address {taken}"));
+    assert_told(&second, 1, &["serving on 127", "choose another --address"]);
     // The key of another suite.
     let other = tempfile::tempdir().unwrap();
     assert!(

@@ -13,8 +13,9 @@ use tonic::Status;
 
 use crate::{
     derived_id::derived_id,
+    error::named,
     relay::{OnBehalf, Relay},
-    routes::Services,
+    routes::{CONSENT, Services},
 };
 
 /// Has consent-svc erase the account, in the caller's name. It alone is asked: once it has answered,
@@ -31,8 +32,8 @@ pub(crate) async fn erase_account(
         subject_id: request.subject_id,
     };
     let mut client = ConsentServiceClient::new(Relay::on_behalf(&services.consent, caller));
-    let answer = client.erase_subject(erase).await?.into_inner();
-    Ok(EraseAccountResponse { erasure: answer.erasure })
+    let answer = client.erase_subject(erase).await.map_err(|status| named(CONSENT, &status))?;
+    Ok(EraseAccountResponse { erasure: answer.into_inner().erasure })
 }
 
 /// How far an erasure has come: consent-svc knows which followers have acknowledged it.
@@ -44,6 +45,6 @@ pub(crate) async fn get_erasure(
 ) -> Result<GetErasureResponse, Status> {
     let get = GetSubjectErasureRequest { subject_id: request.subject_id };
     let mut client = ConsentServiceClient::new(Relay::on_behalf(&services.consent, caller));
-    let answer = client.get_erasure(get).await?.into_inner();
-    Ok(GetErasureResponse { erasure: answer.erasure })
+    let answer = client.get_erasure(get).await.map_err(|status| named(CONSENT, &status))?;
+    Ok(GetErasureResponse { erasure: answer.into_inner().erasure })
 }

@@ -101,6 +101,25 @@ impl From<Error> for Status {
     }
 }
 
+/// A service's error as the gateway's own, where the gateway called it for a method of its own:
+/// without the headers that it came with, and with the service's name in its text. Of a fault of the
+/// service's own, only that it is not available: the call is to be sent again.
+pub(crate) fn named(service: &'static str, status: &Status) -> Status {
+    if status::reason(status).is_none_or(|reason| reason == Reason::Internal) {
+        return failed(service, status);
+    }
+    let text = status.message();
+    let message =
+        if text.contains(service) { text.to_owned() } else { format!("{service}: {text}") };
+    Status::with_details(status.code(), message, status.details().to_vec().into())
+}
+
+/// The same of an error that is the gateway's or the service's fault, whatever it says.
+pub(crate) fn failed(service: &'static str, status: &Status) -> Status {
+    let said = status.message().to_owned();
+    Error::Failed { upstream: service, code: status.code(), said }.into()
+}
+
 /// Why one endpoint could not be connected to. For the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {

@@ -7,7 +7,6 @@ use proto::{
         directory_service_client::DirectoryServiceClient,
     },
     consent::v1::{ExportSubjectRequest, consent_service_client::ConsentServiceClient},
-    errors::v1::Reason,
     gateway::v1::ExportAccountResponse,
     suggest::v1::{
         ExportSubjectDataRequest as SuggestRequest, graph_service_client::GraphServiceClient,
@@ -18,21 +17,14 @@ use service_kit::auth::ServiceToken;
 use tonic::{Code, Status, Streaming};
 
 use crate::{
-    error::Error,
+    error::{failed, named},
     relay::{OnBehalf, Relay},
-    routes::Services,
+    routes::{AUDIENCE, CONSENT, SUGGEST, Services},
 };
 
-const CONSENT: &str = "consent-svc";
-const AUDIENCE: &str = "audience-svc";
-const SUGGEST: &str = "suggest-svc";
-
-/// The largest message taken of a service: a part of an export is as large as its records, some of
-/// which list people. Of each export one is in memory at a time.
-const LARGEST_PART: usize = 16 << 20;
-
 /// What each service holds about the account, one service after the other, each part as it comes
-/// and when the caller has room for it. A service that fails ends the stream with its error, which
+/// and when the caller has room for it: one part is in memory at a time, which is as large as clients
+/// take by default (4 MiB) at most. A service that fails ends the stream with its error, which
 /// names it; so does one whose answer ends before it says that it is whole.
 ///
 /// Whether the caller may have it was checked by the contract's rule (an end user: its own subject)
@@ -47,7 +39,7 @@ pub(crate) async fn export_account(
 ) -> Result<impl Stream<Item = Result<ExportAccountResponse, Status>> + Send, Status> {
     let request = ExportSubjectRequest { subject_id: subject_id.clone() };
     let relay = Relay::on_behalf(&services.consent, &caller);
-    let mut client = ConsentServiceClient::new(relay).max_decoding_message_size(LARGEST_PART);
+    let mut client = ConsentServiceClient::new(relay);
     let answers = client.export_subject(request).await.map_err(|status| named(CONSENT, &status))?;
     let consent = parts(CONSENT, answers.into_inner(), |part| part.records);
     // Each is called when the one before has told everything. Tokens of the gateway's own last for
@@ -56,14 +48,14 @@ pub(crate) async fn export_account(
     let service_token = token.clone();
     let audience = async move {
         let relay = Relay::on_behalf(&upstream, &own.in_own_name(service_token.as_ref()));
-        let mut client = DirectoryServiceClient::new(relay).max_decoding_message_size(LARGEST_PART);
+        let mut client = DirectoryServiceClient::new(relay);
         let answers = client.export_subject_data(AudienceRequest { subject_id: id }).await;
         let answers = answers.map_err(|status| refused(AUDIENCE, &status))?;
         Ok(parts(AUDIENCE, answers.into_inner(), |part| part.records))
     };
     let suggest = async move {
         let relay = Relay::on_behalf(&services.suggest, &caller.in_own_name(token.as_ref()));
-        let mut client = GraphServiceClient::new(relay).max_decoding_message_size(LARGEST_PART);
+        let mut client = GraphServiceClient::new(relay);
         let answers = client.export_subject_data(SuggestRequest { subject_id }).await;
         let answers = answers.map_err(|status| refused(SUGGEST, &status))?;
         Ok(parts(SUGGEST, answers.into_inner(), |part| part.records))
@@ -89,21 +81,4 @@ fn refused(service: &'static str, status: &Status) -> Status {
         Code::Unauthenticated | Code::PermissionDenied => failed(service, status),
         _ => named(service, status),
     }
-}
-
-/// A service's error as the gateway's own, without the headers that it came with and with the
-/// service's name in its text. Of a fault of its own only that is told: that it failed.
-fn named(service: &'static str, status: &Status) -> Status {
-    if proto::status::reason(status).is_none_or(|reason| reason == Reason::Internal) {
-        return failed(service, status);
-    }
-    let text = status.message();
-    let message =
-        if text.contains(service) { text.to_owned() } else { format!("{service}: {text}") };
-    Status::with_details(status.code(), message, status.details().to_vec().into())
-}
-
-fn failed(service: &'static str, status: &Status) -> Status {
-    let said = status.message().to_owned();
-    Error::Failed { upstream: service, code: status.code(), said }.into()
 }

@@ -42,8 +42,7 @@ impl AccountService for AccountApi {
         request: Request<RegisterAccountRequest>,
     ) -> Result<Response<RegisterAccountResponse>, Status> {
         let (caller, message) = begin(request)?;
-        let registered = register_account(&self.services, &caller, message).await;
-        registered.map(Response::new).map_err(|status| without_metadata(&status))
+        register_account(&self.services, &caller, message).await.map(Response::new)
     }
 
     async fn erase_account(
@@ -51,8 +50,7 @@ impl AccountService for AccountApi {
         request: Request<EraseAccountRequest>,
     ) -> Result<Response<EraseAccountResponse>, Status> {
         let (caller, message) = begin(request)?;
-        let erased = erase_account(&self.services, &caller, message).await;
-        erased.map(Response::new).map_err(|status| without_metadata(&status))
+        erase_account(&self.services, &caller, message).await.map(Response::new)
     }
 
     async fn get_erasure(
@@ -60,8 +58,7 @@ impl AccountService for AccountApi {
         request: Request<GetErasureRequest>,
     ) -> Result<Response<GetErasureResponse>, Status> {
         let (caller, message) = begin(request)?;
-        let found = get_erasure(&self.services, &caller, message).await;
-        found.map(Response::new).map_err(|status| without_metadata(&status))
+        get_erasure(&self.services, &caller, message).await.map(Response::new)
     }
 
     async fn export_account(
@@ -84,11 +81,4 @@ fn begin<T: Checked>(request: Request<T>) -> Result<(OnBehalf, T), Status> {
     let (_, message, bad) = open(request)?;
     bad.finish()?;
     Ok((caller, message))
-}
-
-/// An upstream's error as the gateway's own: its code, text and details, but not the headers it
-/// came with.
-fn without_metadata(status: &Status) -> Status {
-    let details = status.details().to_vec().into();
-    Status::with_details(status.code(), status.message(), details)
 }

@@ -4,26 +4,30 @@ use std::collections::BTreeMap;
 
 use futures::{future, stream};
 use proto::{
+    FieldErrors,
     audience::v1::{self as audience, directory_service_client::DirectoryServiceClient},
     consent::v1::{PutSubjectRequest, consent_service_client::ConsentServiceClient},
+    errors::v1::Reason,
     gateway::v1::{RegisterAccountRequest, RegisterAccountResponse},
+    status,
     suggest::v1::{self as suggest, graph_service_client::GraphServiceClient},
     types::v1::{Rejection, StorageStatus},
 };
-use tonic::Status;
+use tonic::{Response, Status, Streaming};
+use tonic_types::StatusExt as _;
 
 use crate::{
     derived_id::derived_id,
-    error::Error,
+    error::{Error, named},
     relay::{OnBehalf, Relay},
-    routes::Services,
+    routes::{AUDIENCE, CONSENT, SUGGEST, Services},
 };
 
 /// Makes the account known to every service, in the caller's name: to consent-svc first, which
 /// the others ask about the person, then to both of them at once.
 ///
-/// When a service fails, the others have done their part all the same, and what it answered is
-/// the caller's answer. Each service gets a request id that follows from the caller's alone, so
+/// When one of the two fails, the other has done its part all the same, and what it answered is the
+/// caller's answer. Each service gets a request id that follows from the caller's alone, so
 /// sending the same request again completes it and repeats nothing.
 #[allow(clippy::result_large_err)] // tonic's own error type
 pub(crate) async fn register_account(
@@ -63,7 +67,7 @@ async fn put_subject(
         apps: request.apps.clone(),
     };
     let mut client = ConsentServiceClient::new(Relay::on_behalf(&services.consent, caller));
-    client.put_subject(put).await?;
+    client.put_subject(put).await.map_err(|status| refused(CONSENT, &status))?;
     Ok(())
 }
 
@@ -83,10 +87,8 @@ async fn put_in_directory(
         }],
     };
     let mut client = DirectoryServiceClient::new(Relay::on_behalf(&services.audience, caller));
-    let mut answers = client.put_identifiers(stream::iter([put])).await?.into_inner();
-    let answer = answers.message().await?;
-    let result = answer.and_then(|answer| answer.results.into_iter().next());
-    Ok(result.ok_or(Error::Incomplete { upstream: "audience-svc" })?)
+    let answer = only(AUDIENCE, client.put_identifiers(stream::iter([put])).await).await?;
+    Ok(answer.results.into_iter().next().ok_or(Error::Incomplete { upstream: AUDIENCE })?)
 }
 
 #[allow(clippy::result_large_err)] // tonic's own error type
@@ -105,10 +107,36 @@ async fn put_in_graph(
         }],
     };
     let mut client = GraphServiceClient::new(Relay::on_behalf(&services.suggest, caller));
-    let mut answers = client.put_identifiers(stream::iter([put])).await?.into_inner();
-    let answer = answers.message().await?;
-    let result = answer.and_then(|answer| answer.results.into_iter().next());
-    Ok(result.ok_or(Error::Incomplete { upstream: "suggest-svc" })?)
+    let answer = only(SUGGEST, client.put_identifiers(stream::iter([put])).await).await?;
+    Ok(answer.results.into_iter().next().ok_or(Error::Incomplete { upstream: SUGGEST })?)
+}
+
+/// The answer to a stream of one message.
+#[allow(clippy::result_large_err)] // tonic's own error type
+async fn only<T>(
+    service: &'static str,
+    answers: Result<Response<Streaming<T>>, Status>,
+) -> Result<T, Status> {
+    let refused = |status| refused(service, &status);
+    let mut answers = answers.map_err(refused)?.into_inner();
+    let answer = answers.message().await.map_err(refused)?;
+    // Heard out: a call whose end nobody waits for counts as cancelled in the service. What it
+    // has answered it has stored, whatever becomes of the rest.
+    let _ = answers.message().await;
+    Ok(answer.ok_or(Error::Incomplete { upstream: service })?)
+}
+
+/// A service's error, with bad fields by the names that they have in the caller's request, which is
+/// no list of registrations.
+fn refused(service: &'static str, error: &Status) -> Status {
+    let reason = status::reason(error).unwrap_or(Reason::Internal);
+    let found = error.get_details_bad_request();
+    let mut bad = FieldErrors::default();
+    for one in found.into_iter().flat_map(|found| found.field_violations) {
+        let field = one.field.strip_prefix("registrations[0].").unwrap_or(&one.field);
+        bad.add(field, one.description);
+    }
+    bad.finish_as(reason).err().unwrap_or_else(|| named(service, error))
 }
 
 /// Identifiers refused by either service, each once. Both normalise alike, so they agree on why.

@@ -18,6 +18,11 @@ use crate::{
 /// The package whose methods the gateway answers itself.
 const OWN_PACKAGE: &str = "assent.gateway.v1";
 
+/// The services' names, as callers hear them.
+pub(crate) const CONSENT: &str = "consent-svc";
+pub(crate) const AUDIENCE: &str = "audience-svc";
+pub(crate) const SUGGEST: &str = "suggest-svc";
+
 /// The services behind the gateway.
 #[derive(Clone)]
 pub(crate) struct Services {
@@ -30,9 +35,9 @@ impl Services {
     /// As configured; `meter` reports on them.
     pub(crate) fn new(config: &Upstreams, meter: &Meter) -> Result<Self, BootError> {
         let this = Self {
-            consent: Upstream::open("consent", "consent-svc", &config.consent)?.into(),
-            audience: Upstream::open("audience", "audience-svc", &config.audience)?.into(),
-            suggest: Upstream::open("suggest", "suggest-svc", &config.suggest)?.into(),
+            consent: Upstream::open("consent", CONSENT, &config.consent)?.into(),
+            audience: Upstream::open("audience", AUDIENCE, &config.audience)?.into(),
+            suggest: Upstream::open("suggest", SUGGEST, &config.suggest)?.into(),
         };
         upstream::report(meter, &[&this.consent, &this.audience, &this.suggest]);
         Ok(this)

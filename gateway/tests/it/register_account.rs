@@ -1,7 +1,7 @@
 //! One account, three services.
 
 use proto::{
-    consent::v1::AgeBand,
+    consent::v1::{AgeBand, consent_service_client::ConsentServiceClient},
     errors::v1::Reason,
     gateway::v1::{
         RegisterAccountRequest, RegisterAccountResponse,
@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
+    passing_through::check,
     services::Event,
     world::{World, app, assert_error, assert_unavailable, user},
 };
@@ -150,6 +151,41 @@ async fn a_bad_request_reaches_no_service_and_every_bad_field_is_named() {
     fields.sort_unstable();
     assert_eq!(fields, ["age_band", "jurisdiction", "subject_id"]);
     assert!(world.events.try_recv().is_err(), "a service was called");
+}
+
+#[tokio::test]
+async fn what_a_service_finds_is_named_as_the_caller_sent_it() {
+    let world = World::start().await;
+    let nowhere = RegisterAccountRequest { default_region: "ZZ".to_owned(), ..account("r-1") };
+    let error = register(&world, nowhere).await.unwrap_err();
+    assert_error(&error, Code::InvalidArgument, Reason::FieldsInvalid);
+    assert_eq!(error.message(), "invalid: default_region");
+    let bad = error.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0].field, "default_region");
+    // What consent-svc has stored meanwhile does not stand in the way.
+    register(&world, account("r-1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_has_answered_is_heard_out() {
+    let mut world = World::start().await;
+    world.stub.directory.lock().unwrap().granted.insert("waits".to_owned());
+    let waits = RegisterAccountRequest { subject_id: "waits".to_owned(), ..account("r-1") };
+    let (mut client, request) =
+        (AccountServiceClient::new(world.channel.clone()), world.by(&app(), waits));
+    let registering = tokio::spawn(async move { client.register_account(request).await });
+    while !matches!(world.noticed().await, Event::Waiting) {}
+    // In this time a gateway that goes when it has its answer would have gone.
+    let mut client = ConsentServiceClient::new(world.channel.clone());
+    for _ in 0..50 {
+        client.check(world.by(&app(), check("anna"))).await.unwrap();
+    }
+    while let Ok(event) = world.events.try_recv() {
+        assert!(!matches!(event, Event::Dropped));
+    }
+    world.stub.gate.add_permits(1);
+    assert_answers(registering.await.unwrap().unwrap().get_ref(), Stored, Stored);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::{
 
 use futures::{Stream, StreamExt as _, stream};
 use proto::{
+    FieldErrors,
     audience::v1::{
         self as audience, AppendUploadRequest, AppendUploadResponse,
         audience_service_server::{AudienceService, AudienceServiceServer},
@@ -47,6 +48,8 @@ pub(crate) enum Event {
     Called(MetadataMap),
     /// A handler, or the stream that it answered with, was dropped before its end.
     Dropped,
+    /// Everything was answered, and the end waits for the gate.
+    Waiting,
 }
 
 /// What the services keep of accounts: of registrations, each under its own name.
@@ -150,6 +153,29 @@ impl Stub {
         directory.answered.insert(key, (status, rejections));
         directory.answered[&(service, request_id.to_owned())].clone()
     }
+}
+
+impl Stub {
+    /// What comes after the answers of `PutIdentifiers`: nothing, sooner or later.
+    fn ending<T: Send + 'static>(self) -> impl Stream<Item = Result<T, Status>> + Send {
+        let ending = async move {
+            let waits = ("audience", "waits".to_owned());
+            if self.directory.lock().unwrap().stored.contains_key(&waits) {
+                let _noticed = OnDrop(self.events.clone());
+                self.notice(Event::Waiting);
+                self.gate.acquire().await.unwrap().forget();
+            }
+            stream::empty()
+        };
+        stream::once(ending).flatten()
+    }
+}
+
+/// As the services say it, of the first of a list.
+fn bad_region() -> Status {
+    let mut bad = FieldErrors::default();
+    bad.add("registrations[0].default_region", "no region");
+    bad.finish().unwrap_err()
 }
 
 /// The parts of an export, each with one record, which counts them.
@@ -361,6 +387,7 @@ impl AudienceService for Stub {
 
 #[tonic::async_trait]
 impl DirectoryService for Stub {
+    /// Nobody's region is `ZZ`. When it has stored `waits`, it ends when the gate opens.
     async fn put_identifiers(
         &self,
         request: Request<Streaming<audience::PutIdentifiersRequest>>,
@@ -369,6 +396,9 @@ impl DirectoryService for Stub {
         let answers = request.into_inner().map(move |message| {
             let message = message?;
             let one = &message.registrations[0];
+            if one.default_region == "ZZ" {
+                return Err(bad_region());
+            }
             let id = &message.request_id;
             let (status, rejections) =
                 this.register("audience", id, &one.subject_id, &one.identifiers);
@@ -376,7 +406,7 @@ impl DirectoryService for Stub {
             let request_id = message.request_id;
             Ok(audience::PutIdentifiersResponse { request_id, results: vec![result] })
         });
-        Ok(Response::new(answers.boxed()))
+        Ok(Response::new(answers.chain(self.clone().ending()).boxed()))
     }
 
     /// Two parts; of `endless`, parts of 64 KiB without end; of `forbidden`, nothing for anybody.

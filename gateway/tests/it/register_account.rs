@@ -175,7 +175,7 @@ async fn a_service_that_has_answered_is_heard_out() {
     let (mut client, request) =
         (AccountServiceClient::new(world.channel.clone()), world.by(&app(), waits));
     let registering = tokio::spawn(async move { client.register_account(request).await });
-    while !matches!(world.noticed().await, Event::Waiting) {}
+    world.stub.waiting.notified().await;
     // In this time a gateway that goes when it has its answer would have gone.
     let mut client = ConsentServiceClient::new(world.channel.clone());
     for _ in 0..50 {

@@ -37,7 +37,7 @@ use proto::{
         ExportRecord, Identifier, Rejection, RejectionReason, StorageStatus, identifier::Value,
     },
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, service::Routes};
 use tonic_types::ErrorDetails;
 
@@ -48,8 +48,6 @@ pub(crate) enum Event {
     Called(MetadataMap),
     /// A handler, or the stream that it answered with, was dropped before its end.
     Dropped,
-    /// Everything was answered, and the end waits for the gate.
-    Waiting,
 }
 
 /// What the services keep of accounts: of registrations, each under its own name.
@@ -73,6 +71,8 @@ pub(crate) struct Stub {
     pub directory: Arc<Mutex<Directory>>,
     /// Lets the handlers that wait for it go on.
     pub gate: Arc<Semaphore>,
+    /// Told when everything was answered and the end waits for the gate.
+    pub waiting: Arc<Notify>,
     /// Messages that `WatchChanges` has made, and `AppendUpload` taken.
     pub made: Arc<AtomicUsize>,
     pub taken: Arc<AtomicUsize>,
@@ -98,6 +98,7 @@ impl Stub {
         let stub = Self {
             directory: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
+            waiting: Arc::default(),
             made: Arc::default(),
             taken: Arc::default(),
             peers: Arc::default(),
@@ -162,7 +163,7 @@ impl Stub {
             let waits = ("audience", "waits".to_owned());
             if self.directory.lock().unwrap().stored.contains_key(&waits) {
                 let _noticed = OnDrop(self.events.clone());
-                self.notice(Event::Waiting);
+                self.waiting.notify_one();
                 self.gate.acquire().await.unwrap().forget();
             }
             stream::empty()

@@ -482,6 +482,13 @@ async fn calls_beside(patient: &Patient) -> (World, usize) {
     (world, failed)
 }
 
+/// Whether the gateway's metrics say so of consent-svc.
+async fn is_counted(world: &World, name: &str, count: u32) -> bool {
+    let labels = "{upstream=\"consent-svc\",service=\"gateway\"}";
+    let line = format!("gateway_upstream_{name}_total{labels} {count}");
+    world.metrics().await.lines().any(|shown| shown == line)
+}
+
 /// Makes the patient well, and returns when it gets calls.
 async fn comes_back(world: &World, patient: &Patient) {
     patient.is_ill.store(false, SeqCst);
@@ -507,12 +514,8 @@ async fn a_replica_that_stops_is_left_alone_until_it_serves_and_no_call_fails() 
     let patient = Patient::start(Ill::Stops).await;
     let (world, failed) = calls_beside(&patient).await;
     assert_eq!((patient.ill.load(SeqCst), failed), (3, 0));
-    let metrics = world.metrics().await;
     for (name, count) in [("retries", 3), ("ejections", 1)] {
-        let line = format!(
-            "gateway_upstream_{name}_total{{upstream=\"consent-svc\",service=\"gateway\"}} {count}\n"
-        );
-        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+        assert!(is_counted(&world, name, count).await, "not {count} {name}");
     }
     comes_back(&world, &patient).await;
 }
@@ -524,18 +527,21 @@ async fn a_replica_that_drops_connections_is_left_alone_until_it_serves_and_no_c
     assert_eq!(failed, 0);
     // It is connected to again after a pause, and then called.
     let mut client = ConsentServiceClient::new(world.channel.clone());
-    let three = async {
-        while patient.ill.load(SeqCst) < 3 {
+    let ejected = async {
+        while !is_counted(&world, "ejections", 1).await {
             client.check(asked(&world)).await.unwrap();
         }
     };
-    timeout(PATIENCE, three).await.expect("it is not called");
+    timeout(PATIENCE, ejected).await.expect("it is not ejected");
+    // A call may also be lost with a connection that was dropped for the sake of another.
+    let ill = patient.ill.load(SeqCst);
+    assert!(ill <= 3, "{ill}");
     // Longer than the pause.
     let later = Instant::now() + Duration::from_secs(1);
     while Instant::now() < later {
         client.check(asked(&world)).await.unwrap();
     }
-    assert_eq!(patient.ill.load(SeqCst), 3);
+    assert_eq!(patient.ill.load(SeqCst), ill);
     comes_back(&world, &patient).await;
 }
 

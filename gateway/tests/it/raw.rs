@@ -48,7 +48,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The error code of a GOAWAY or RST_STREAM.
+    /// The error code of a `GOAWAY` or `RST_STREAM`.
     pub(crate) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
@@ -146,7 +146,7 @@ impl Raw {
 
     async fn take(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.read.len() < count {
-            let mut buffer = [0; 16 << 10];
+            let mut buffer = vec![0; 16 << 10];
             let read = timeout(PATIENCE, self.stream.read(&mut buffer)).await;
             match read.expect("the connection neither ends nor says anything") {
                 Ok(0) | Err(_) => return None,

@@ -77,8 +77,9 @@ async fn bodies_beyond_the_window() {
 async fn what_is_not_http_2() {
     let (world, neighbour) = world(|_| {}).await;
     let http1: &[u8] = b"POST /assent.consent.v1.ConsentService/Check HTTP/1.1\r\nhost: x\r\n\r\n";
+    let long = vec![b'x'; 1 << 20];
     let garbage = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3].repeat(10);
-    for said in [http1, &garbage, &[0; 100], &[b'x'; 1 << 20]] {
+    for said in [http1, &garbage, &[0; 100], &long] {
         let mut raw = Raw::silent(&world).await;
         // It may be cut while it still speaks.
         let _ = raw.send(said).await;

@@ -75,9 +75,9 @@ async fn heads_of_http_1() {
     // One that has no end is not read on.
     let mut raw = Raw::silent(&world).await;
     raw.send(format!("{post}x-large: ").as_bytes()).await.unwrap();
-    let mut sent = 0;
-    while sent < 1 << 30 && raw.send(&[b'x'; 64 << 10]).await.is_ok() {
-        sent += 64 << 10;
+    let (mut sent, piece) = (0, vec![b'x'; 64 << 10]);
+    while sent < 1 << 30 && raw.send(&piece).await.is_ok() {
+        sent += piece.len();
     }
     assert!(sent < 1 << 30, "all of a gigabyte");
     neighbour.was_served().await;

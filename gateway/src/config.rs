@@ -76,8 +76,9 @@ pub struct UpstreamConfig {
     pub keep_alive_timeout: Span,
     /// Connections to each endpoint at most. Default 4.
     pub max_connections: usize,
-    /// Calls in progress on each connection before one more is opened. Well below the services'
-    /// `server.max_concurrent_streams`, beyond which calls wait. Default 100.
+    /// Calls in progress on each connection before one more is opened. Few, because the calls on a
+    /// connection take turns at it; well below the services' `server.max_concurrent_streams`,
+    /// beyond which calls wait. Default 16.
     pub calls_per_connection: usize,
     /// How long after a name was looked up it is looked up again: a replica that was added is
     /// called after that time at the latest, one that was removed no longer. Default 5 s.
@@ -103,7 +104,7 @@ impl Default for UpstreamConfig {
             keep_alive_interval: Span::from_secs(15),
             keep_alive_timeout: Span::from_secs(5),
             max_connections: 4,
-            calls_per_connection: 100,
+            calls_per_connection: 16,
             resolve_interval: Span::from_secs(5),
             eject_after: 5,
             probe_pause: Span::from_secs(1),

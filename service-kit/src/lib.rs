@@ -8,6 +8,7 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod context;
+pub mod gather;
 pub mod grpc;
 pub mod health;
 pub mod layers;

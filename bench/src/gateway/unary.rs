@@ -17,7 +17,7 @@ use crate::{
     machine,
     open_loop::{Open, OpenLoop},
     report::{Report, Unit},
-    rounds::{Pair, Ratio, in_turns, median},
+    rounds::{Pair, Ratio, median},
     svc::Service,
 };
 
@@ -134,17 +134,23 @@ pub(super) async fn latency(
         let target = place.clone();
         open.run(move |number| target.call(number)).await
     };
-    let turns = in_turns(
-        ROUNDS,
-        async |round| turn(&places.direct, round).await,
-        async |round| turn(&places.gateway, round).await,
-    );
-    let turns = turns.await?;
-    let direct = sum(places.direct.name, &turns.baseline, report);
-    let gateway = sum(places.gateway.name, &turns.candidate, report);
-    for (name, quantile) in [("added-p50-ms", 0.5), ("added-p99-ms", 0.99)] {
+    let all = [&places.direct, &places.gateway, &places.nginx];
+    let mut turns: [Vec<Open>; 3] = Default::default();
+    for round in 0..ROUNDS {
+        for (place, turns) in all.iter().zip(&mut turns) {
+            turns.push(turn(place, round).await?);
+        }
+    }
+    let [direct, gateway, nginx] =
+        [0, 1, 2].map(|place: usize| sum(all[place].name, &turns[place], report));
+    for (name, place, quantile) in [
+        ("added-p50-ms", &gateway, 0.5),
+        ("added-p99-ms", &gateway, 0.99),
+        ("nginx-added-p50-ms", &nginx, 0.5),
+        ("nginx-added-p99-ms", &nginx, 0.99),
+    ] {
         let at = |open: &Open| open.calls.succeeded().quantile(quantile).as_secs_f64() * 1e3;
-        report.figure(name, at(&gateway) - at(&direct), Unit::Milliseconds);
+        report.figure(name, at(place) - at(&direct), Unit::Milliseconds);
     }
     Ok(())
 }

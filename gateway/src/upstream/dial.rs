@@ -13,6 +13,7 @@ use http::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
+use service_kit::gather::Gathered;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -107,10 +108,16 @@ impl Target {
         // Small frames go out at once: calls wait for them.
         tcp.set_nodelay(true)?;
         let Some((connector, name)) = &self.tls else {
-            return Ok(Connection::open(TokioIo::new(tcp), peer, self.http2, closed).await?);
+            return Ok(Connection::open(
+                TokioIo::new(Gathered::new(tcp)),
+                peer,
+                self.http2,
+                closed,
+            )
+            .await?);
         };
         let tls = connector.connect(name.clone(), tcp).await?;
-        Ok(Connection::open(TokioIo::new(tls), peer, self.http2, closed).await?)
+        Ok(Connection::open(TokioIo::new(Gathered::new(tls)), peer, self.http2, closed).await?)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::BoxError;
 use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -27,7 +28,7 @@ use super::{
     patience::{Patient, Streams},
     usage::{Counted, Known, Usage},
 };
-use crate::{auth::Peer, config::ServerConfig};
+use crate::{auth::Peer, config::ServerConfig, gather::Gathered};
 
 /// How much of one call's body a client may send before a handler takes it: what a client that
 /// sends faster than it is read can make us hold.
@@ -133,16 +134,17 @@ impl Connections {
         S::Future: Send,
         R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        let this = Arc::new(self);
         let (mut open, mut known) = (JoinSet::new(), Known::default());
         // Accepted, and waiting for a place.
         let mut waiting = None;
         loop {
             tokio::select! {
-                () = self.closing.cancelled() => break,
+                () = this.closing.cancelled() => break,
                 accepted = accept(&listener), if waiting.is_none() => match accepted {
                     Ok(stream) => {
                         waiting = Some(stream);
-                        if self.places.available_permits() == 0 {
+                        if this.places.available_permits() == 0 {
                             known.make_room();
                         }
                     }
@@ -153,8 +155,8 @@ impl Connections {
                     }
                 },
                 // The semaphore is never closed.
-                place = self.places.clone().acquire_owned(), if waiting.is_some() => {
-                    let (this, service, usage) = (self.clone(), service.clone(), known.add());
+                place = this.places.clone().acquire_owned(), if waiting.is_some() => {
+                    let (this, service, usage) = (this.clone(), service.clone(), known.add());
                     if let Some(stream) = waiting.take() {
                         open.spawn(async move {
                             this.connection(stream, service, usage).await;
@@ -192,7 +194,7 @@ impl Connections {
             Ok(Ok(stream)) => {
                 let chain = stream.get_ref().1.peer_certificates();
                 let peer = chain.and_then(Peer::from_certificates).map(Arc::new);
-                self.calls(stream, peer, service, usage).await;
+                Box::pin(self.calls(stream, peer, service, usage)).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -228,29 +230,37 @@ impl Connections {
                 Ok::<_, Infallible>(answer.map(|body| Counted { body, call }))
             }
         });
-        let stream = TokioIo::new(Guard::new(stream, self.limits));
-        let connection = self.builder.serve_connection(stream, service);
-        let mut connection = std::pin::pin!(connection);
+        let stream = TokioIo::new(Gathered::new(Guard::new(stream, self.limits)));
+        // On the heap: inside this future it would have its room several times over, and idle
+        // connections are what there is most of.
+        let mut connection = Box::pin(self.builder.serve_connection(stream, service));
         let stall = self.limits.stall;
+        // Asked when it has something to say, and not whenever the connection is.
+        let mut told: FuturesUnordered<_> = [self.told_to_end(&usage)].into_iter().collect();
         // Over HTTP/1.1 the connection itself asks for answers, and goes with one that is not taken.
         let ended = tokio::select! {
+            biased;
             ended = Patient::new(connection.as_mut(), stall) => ended,
-            () = self.closing.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                Patient::new(connection.as_mut(), stall).await
-            }
-            () = self.useless(&usage) => {
+            why = told.select_next_some() => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     biased;
                     ended = Patient::new(connection.as_mut(), stall) => ended,
-                    () = left(&usage) => None,
+                    () = left(&usage), if why == End::Useless => None,
                 }
             }
         };
         if let Some(Err(error)) = ended {
             // A client that goes away is no fault of ours.
             tracing::debug!(error, "connection ended");
+        }
+    }
+
+    /// Returns when a connection must end.
+    async fn told_to_end(&self, usage: &Usage) -> End {
+        tokio::select! {
+            () = self.closing.cancelled() => End::Draining,
+            () = self.useless(usage) => End::Useless,
         }
     }
 
@@ -269,6 +279,14 @@ impl Connections {
             }
         }
     }
+}
+
+/// Why a connection must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The server does, once the calls are answered.
+    Draining,
+    Useless,
 }
 
 async fn accept(listener: &TcpListener) -> std::io::Result<TcpStream> {

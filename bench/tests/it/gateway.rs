@@ -20,6 +20,8 @@ fn prints_its_figures() {
                 "nginx-us-per-request",
                 "added-p50-ms",
                 "added-p99-ms",
+                "nginx-added-p50-ms",
+                "nginx-added-p99-ms",
             ][..],
         ),
         ("upload", &["upload-stream-vs-direct", "nginx-upload-stream-vs-direct"]),

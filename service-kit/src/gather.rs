@@ -183,21 +183,19 @@ mod tests {
     async fn write<I: AsyncWrite + Unpin>(mut stream: I, mut parts: mpsc::Receiver<Vec<u8>>) {
         let mut bytes = BytesMut::new();
         poll_fn(|cx| {
-            loop {
-                let over = loop {
-                    match parts.poll_recv(cx) {
-                        Poll::Ready(Some(part)) => bytes.extend_from_slice(&part),
-                        Poll::Ready(None) => break true,
-                        Poll::Pending => break false,
-                    }
-                };
-                while !bytes.is_empty() {
-                    let written = ready!(Pin::new(&mut stream).poll_write(cx, &bytes)).unwrap();
-                    bytes.advance(written);
+            let over = loop {
+                match parts.poll_recv(cx) {
+                    Poll::Ready(Some(part)) => bytes.extend_from_slice(&part),
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
                 }
-                ready!(Pin::new(&mut stream).poll_flush(cx)).unwrap();
-                return if over { Poll::Ready(()) } else { Poll::Pending };
+            };
+            while !bytes.is_empty() {
+                let written = ready!(Pin::new(&mut stream).poll_write(cx, &bytes)).unwrap();
+                bytes.advance(written);
             }
+            ready!(Pin::new(&mut stream).poll_flush(cx)).unwrap();
+            if over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

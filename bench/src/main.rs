@@ -13,9 +13,6 @@ use consent_svc::ConsentService;
 use suggest_svc::SuggestService;
 use tokio::runtime;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measurements of Assent: figures on standard output, everything else on standard error.
 #[derive(Parser)]
 struct Arguments {
@@ -79,6 +76,7 @@ fn run(command: Command) -> bench::Result<ExitCode> {
         Command::Suggest(command) => runtime.block_on(suggest::measure(&command)),
         Command::Gateway(options) => Ok(runtime.block_on(gateway::measure(&options))?.finish()),
         Command::ServeGateway(options) => {
+            ::gateway::use_small_pages();
             runtime.block_on(svc::serve::<Gateway>(options)).map(|()| ExitCode::SUCCESS)
         }
         Command::ServeSink(options) => {

@@ -13,6 +13,7 @@ mod error;
 mod export_account;
 mod grpc;
 mod headers;
+mod pages;
 mod quota;
 mod register_account;
 mod relay;
@@ -28,6 +29,7 @@ use service_kit::{
 };
 
 pub use config::{GatewayConfig, UpstreamConfig, Upstreams, WebConfig};
+pub use pages::use_small_pages;
 pub use quota::{QuotaConfig, Rate, RoleQuota};
 
 use edge::Edge;

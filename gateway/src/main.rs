@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    gateway::use_small_pages();
     service_kit::boot::run::<gateway::Gateway>()
 }

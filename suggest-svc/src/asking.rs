@@ -5,8 +5,9 @@
 //! put in behind the follower's back, each denial that the feed brings is counted: a write that
 //! finds one more than there were when it asked asks again, while nobody else can write.
 
-use std::{borrow::Cow, collections::HashSet, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
+use hashbrown::HashSet;
 use tokio::time::timeout;
 
 use crate::{

@@ -3,7 +3,13 @@
 use prost::Message;
 use service_kit::clock::UnixMillis;
 
-use crate::{consents::Answers, domain::Subject, error::Error, service::Suggest, store::Once};
+use crate::{
+    consents::Answers,
+    domain::Subject,
+    error::Error,
+    service::Suggest,
+    store::{Once, ordered},
+};
 
 /// Two people who know each other, and since when, if that is known.
 pub(crate) struct Connection {
@@ -34,7 +40,10 @@ impl Suggest {
         let ends = connections.iter().filter(|pair| agreed(pair));
         let ends = ends.filter_map(|pair| Some((pair, pair.at?)));
         let bursts = self.bursts(ends.flat_map(|(pair, at)| [(&pair.one, at), (&pair.other, at)]));
-        let (agreed, answer, bursts) = (&agreed, &answer, &bursts);
+        // In the order in which they are stored: made now, while nobody waits for this write.
+        let mut order: Vec<usize> = (0..connections.len()).collect();
+        order.sort_by_key(|index| ordered(&connections[*index].one, &connections[*index].other));
+        let (order, agreed, answer, bursts) = (&order, &agreed, &answer, &bursts);
         let answer = self
             .store
             .once("put connections", once, |writing| async move {
@@ -44,13 +53,15 @@ impl Suggest {
                 let (settled, now) = (self.settled(&writing, consents), self.clock.now());
                 let in_force = writing.put_consents(consents, people, settled, now).await?;
                 let (mut stored, mut awaiting) = (Vec::new(), Vec::new());
-                for (index, pair) in connections.iter().enumerate() {
+                for index in order {
+                    let pair = &connections[*index];
                     if in_force.contains(&pair.one) && in_force.contains(&pair.other) {
                         stored.push((&pair.one, &pair.other, pair.at));
                     } else {
-                        awaiting.push(index);
+                        awaiting.push(*index);
                     }
                 }
+                awaiting.sort_unstable();
                 writing.connect(&stored).await?;
                 writing.review(bursts).await?;
                 Ok(answer(&awaiting))

@@ -26,10 +26,6 @@ use clap::{Parser, Subcommand};
 
 use exit::{Error, Exit};
 
-// Thousands of small messages a second: measured in docs/benchmarks.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const EXAMPLES: &str = "\
 Examples:
   assent                               the whole suite, data in ./assent-data

@@ -42,6 +42,7 @@ use migration::Migrator;
 pub(crate) use export::Held;
 pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};
+pub(crate) use people::ordered;
 pub(crate) use ranges::NumberRanges;
 pub(crate) use spam::{Complaints, Review};
 pub(crate) use writing::{Once, Writing};

@@ -1,7 +1,7 @@
 //! What callers cannot see of the store, on both databases.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use identifiers::MatchKey;
 use proto::suggest::v1::BlockSubjectResponse;

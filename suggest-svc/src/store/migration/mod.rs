@@ -7,6 +7,7 @@ mod m0004_feed;
 mod m0005_feedback;
 mod m0006_marks;
 mod m0007_connections;
+mod m0008_other_end;
 
 use sea_orm_migration::prelude::*;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_feedback::Migration),
             Box::new(m0006_marks::Migration),
             Box::new(m0007_connections::Migration),
+            Box::new(m0008_other_end::Migration),
         ]
     }
 }

@@ -96,6 +96,11 @@ impl Endpoint {
         &self.standing
     }
 
+    /// Whether the calls of none of these went here.
+    pub(super) fn is_none_of(&self, tried: &[Arc<Standing>]) -> bool {
+        !tried.iter().any(|standing| Arc::ptr_eq(standing, &self.standing))
+    }
+
     /// How long connecting may take.
     pub(super) fn connect_timeout(&self) -> Duration {
         self.spec.target.connect_timeout()

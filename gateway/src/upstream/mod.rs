@@ -46,6 +46,10 @@ const MAX_RETURNED: usize = 3;
 /// How often a call may be sent again.
 const MAX_RETRIES: usize = 2;
 
+/// How long a call waits at most before it is sent again to where it was lost, for another replica
+/// to be connected to.
+const BACKOFF: Duration = Duration::from_millis(150);
+
 /// A service behind the gateway.
 pub(crate) struct Upstream {
     /// As callers and the log are told: `consent-svc`.
@@ -105,6 +109,10 @@ impl Upstream {
             {
                 self.counts.retries.fetch_add(1, Relaxed);
                 tried.push(endpoint);
+                if !self.roster.has_others(&tried) {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.roster.wait_for_others(&tried, left.min(BACKOFF)).await;
+                }
                 continue;
             }
             return answer;

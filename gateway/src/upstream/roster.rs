@@ -7,8 +7,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::{sync::watch, time::Instant};
+use futures::{
+    future,
+    stream::{FuturesUnordered, StreamExt as _},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     connection::Lease,
@@ -16,6 +22,9 @@ use super::{
     ejection::{self, Standing},
     endpoint::{Endpoint, Spec},
 };
+
+/// How long it takes, at most, to see that connections have ended that were lost together.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// The endpoints of an upstream. A call looks at `ready` and at nothing else; whatever changes
 /// makes `ready` anew.
@@ -54,10 +63,8 @@ impl Roster {
     pub(super) fn lease(&self, tried: &[Arc<Standing>]) -> Option<Lease> {
         let ready = self.ready.load();
         if !tried.is_empty() {
-            let is_new = |endpoint: &&Arc<Endpoint>| {
-                !tried.iter().any(|standing| Arc::ptr_eq(standing, endpoint.standing()))
-            };
-            let others: Vec<_> = ready.iter().filter(is_new).cloned().collect();
+            let is_other = |endpoint: &&Arc<Endpoint>| endpoint.is_none_of(tried);
+            let others: Vec<_> = ready.iter().filter(is_other).cloned().collect();
             if let Some(lease) = choose(&others) {
                 return Some(lease);
             }
@@ -65,10 +72,38 @@ impl Roster {
         choose(&ready)
     }
 
+    /// Whether a call may go to any that are not among those already `tried`.
+    pub(super) fn has_others(&self, tried: &[Arc<Standing>]) -> bool {
+        self.ready.load().iter().any(|endpoint| endpoint.is_none_of(tried))
+    }
+
+    /// Connects to those that are not among those already `tried`, and returns when one is
+    /// connected, or after `limit`; where there are none, after a moment, in which connections that
+    /// are over are seen to be.
+    pub(super) async fn wait_for_others(&self, tried: &[Arc<Standing>], limit: Duration) {
+        let is_other = |endpoint: &Arc<Endpoint>| {
+            endpoint.is_none_of(tried) && !endpoint.standing().is_ejected()
+        };
+        let others = self.all().into_iter().filter(is_other);
+        let mut attempts: FuturesUnordered<_> = others.map(|one| one.attempt().0).collect();
+        let moment = MOMENT.mul_f64(rand::random_range(0.5..1.0));
+        let limit = if attempts.is_empty() { limit.min(moment) } else { limit };
+        let one = async {
+            while let Some(connected) = attempts.next().await {
+                if connected {
+                    return;
+                }
+            }
+            future::pending::<()>().await;
+        };
+        // Whatever came of it: the call looks at what there is then.
+        let _ = timeout(limit, one).await;
+    }
+
     /// As [`Roster::lease`], when nothing is connected: connects to all endpoints at once and
     /// takes the first, within `limit`.
     pub(super) async fn connect(&self, tried: &[Arc<Standing>], limit: Duration) -> Option<Lease> {
-        tokio::time::timeout(limit, self.first_connected(tried)).await.ok().flatten()
+        timeout(limit, self.first_connected(tried)).await.ok().flatten()
     }
 
     async fn first_connected(&self, tried: &[Arc<Standing>]) -> Option<Lease> {

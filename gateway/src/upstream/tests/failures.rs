@@ -164,3 +164,26 @@ async fn another_replica_is_asked_unless_the_call_may_not_be_repeated_or_is_too_
         assert_eq!(retries(), failed, "{repeat:?}");
     }
 }
+
+#[tokio::test]
+async fn a_replica_that_comes_up_is_waited_for_when_there_is_no_other() {
+    let first = Replica::new().await;
+    // Nobody listens there yet.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let second = socket.local_addr().unwrap();
+    let upstream = upstream(&Dns::new(&[first.address, second]));
+    call(&upstream).await;
+    first.seen.stops.store(true, SeqCst);
+    let (sent, ()) = future::join(send(&upstream, "/call", Body::empty(), Repeat::Always), async {
+        while first.calls() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let listener = socket.listen(8).unwrap();
+        let (io, _) = listener.accept().await.unwrap();
+        tokio::spawn(serve(io, Arc::default()));
+    })
+    .await;
+    assert_eq!(sent.unwrap().headers()["grpc-status"], "0");
+    assert_eq!((first.calls(), upstream.counts.retries.load(Relaxed)), (2, 1));
+}

@@ -16,6 +16,7 @@ mod feedback;
 mod follow;
 mod left_keys;
 mod load;
+mod look;
 mod migration;
 mod people;
 mod personal;
@@ -37,6 +38,7 @@ use crate::{
     graph,
 };
 use entity::{block, change as changes, contact_settings, erased, head, request};
+use look::Looking;
 use migration::Migrator;
 
 pub(crate) use export::Held;
@@ -57,6 +59,7 @@ const BY_INDEX: &[(&str, &str)] =
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     db: DatabaseConnection,
+    looking: Looking,
 }
 
 impl Store {
@@ -65,7 +68,7 @@ impl Store {
         let session = BY_INDEX.to_vec();
         let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
         store::check_schema::<Migrator>(&db).await?;
-        Ok(Self { db })
+        Ok(Self { db, looking: Looking::default() })
     }
 
     /// Brings the schema up to date.
@@ -81,7 +84,7 @@ impl Store {
 
     /// The last write that was acknowledged.
     pub(crate) async fn head(&self) -> Result<graph::Position, StoreError> {
-        position(&self.db).await
+        self.looking.look(&self.db).await
     }
 
     /// How many denials consent-svc's feed has brought so far.

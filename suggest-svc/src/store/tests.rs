@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 
 use identifiers::MatchKey;
 use proto::suggest::v1::BlockSubjectResponse;
-use sea_orm::ExprTrait;
+use sea_orm::{DbBackend, ExprTrait};
 use service_kit::config::Secret;
 use tempfile::TempDir;
 
@@ -445,4 +445,24 @@ on_both_databases! {
     who_leaves_is_no_longer_known_for_a_risk,
     a_change_that_is_missing_between_others_is_not_skipped,
     pruning_leaves_no_holes_though_clocks_differ,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_keeps_its_connection_and_does_without_it_when_it_is_gone() {
+    let store = open(service_kit::test_util::Postgres::shared().database()).await;
+    let empty = store.head().await.unwrap();
+    let looking = "FROM pg_stat_activity WHERE datname = current_database() \
+                   AND query LIKE 'SELECT seq, mark FROM head%' AND pid <> pg_backend_pid()";
+    let number = async |what: &str| -> i64 {
+        let sql = sea_orm::Statement::from_string(DbBackend::Postgres, format!("{what} {looking}"));
+        store.db.query_one_raw(sql).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+    };
+    let backend = number("SELECT max(pid)::bigint").await;
+    people(&store).await;
+    let written = store.head().await.unwrap();
+    assert!(written.sequence > empty.sequence);
+    // By the same connection, which nobody else was given meanwhile.
+    assert_eq!(number("SELECT max(pid)::bigint").await, backend);
+    assert_eq!(number("SELECT count(pg_terminate_backend(pid))").await, 1);
+    assert_eq!(store.head().await.unwrap(), written);
 }

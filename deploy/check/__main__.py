@@ -65,6 +65,8 @@ def check(overlay, root, scratch, binaries):
         wrong += pods.references(overlay, pod)
         if pod.ours:
             wrong += config.check(overlay, pod, scratch, binaries, documented)
+    if wrong:
+        return wrong  # what follows reckons with values that were found good
     gateway = next(overlay.config(pod) for pod in overlay.servers if pod.name == "gateway")
     # gateway/src/config.rs has the default.
     intervals = [pods.seconds(u.get("resolve_interval", "5s")) for u in gateway["upstreams"].values()]

@@ -103,6 +103,9 @@ def check(overlay, pod, scratch, binaries, documented):
 
 
 def run(pod, command, env):
+    if not command[0].exists():
+        yield f"{pod}: there is no binary {command[0].name}"
+        return
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()

@@ -60,6 +60,8 @@ def peers(overlay, namespace):
     yield pod("prometheus", "monitoring", {"app.kubernetes.io/name": "prometheus"}, [9090])
     yield pod("a stranger beside us", namespace, {"app": "stranger"}, [5432, 6379, 443])
     yield pod("a stranger in another namespace", "default", {"app": "stranger"}, [5432, 6379, 443])
+    yield pod("a pod beside prometheus", "monitoring", {"app": "stranger"}, [443])
+    yield pod("a pod beside otlp", "observability", {"app": "stranger"}, [4317])
     yield pod("a pod of kube-system", "kube-system", {"app": "stranger"}, [53, 443])
     yield Peer("the internet", address="9.9.9.9", ports=(*OUTSIDE, 53, 4317))
     yield Peer("the cloud's metadata", address="169.254.169.254", ports=(80, 443))

@@ -5,7 +5,7 @@ BUF = target/tools/node_modules/.bin/buf
 # One profile for everything that a check builds, so that nothing is built twice.
 TEST = cargo test --workspace --all-features --locked
 
-.PHONY: run demo test lint layers contract contract-accept bench
+.PHONY: run demo test lint layers contract contract-accept deploy-check bench
 
 run: ## the suite on embedded stores, in ./assent-data
 	cargo run --release
@@ -32,6 +32,9 @@ contract: $(BUF) ## lint the contract and compare it with the accepted one
 contract-accept: ## accept the contract as it is now; wants a line in CHANGELOG.md
 	@! git diff --quiet HEAD -- CHANGELOG.md || { echo "say in CHANGELOG.md what changed, then accept"; exit 1; }
 	ASSENT_ACCEPT_CONTRACT=1 cargo test -p proto --test it compatibility
+
+deploy-check: ## the image and the Kubernetes manifests, without an engine or a cluster (docs/deploy.md)
+	scripts/check-deploy
 
 bench: ## the measurements of docs/benchmarks.md
 	cargo run --release -p bench -- empty

@@ -87,7 +87,7 @@ def check(root, overlays, scratch):
     # The base, the user, the labels.
     bases = [rest.split()[0] for word, rest in found if word == "FROM"]
     for base in bases:
-        if ":" not in base or base.endswith(":latest"):
+        if base != "scratch" and (":" not in base or base.endswith(":latest")):
             wrong.append(f"Dockerfile: FROM {base} has no version")
     toolchain = cargo["workspace"]["package"]["rust-version"]
     if not bases[0].startswith(f"rust:{toolchain}-"):

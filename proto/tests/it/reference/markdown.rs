@@ -239,8 +239,11 @@ fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Vec<String> {
     let format = rule.format();
     let name = format.as_str_name().trim_start_matches("FORMAT_");
     say(format != Format::Unspecified, format!("format {name}"));
-    say(rule.min_length > 0, format!("at least {} {unit}", rule.min_length));
-    say(rule.max_length > 0, format!("at most {} {unit}", rule.max_length));
+    let (least, most) = (rule.min_length, rule.max_length);
+    let exact = least > 0 && least == most;
+    say(exact, format!("exactly {least} {unit}"));
+    say(!exact && least > 0, format!("at least {least} {unit}"));
+    say(!exact && most > 0, format!("at most {most} {unit}"));
     say(rule.max_items > 0, format!("at most {} items", rule.max_items));
     say(rule.own_subject, "own subject".to_owned());
     say(rule.contact_identifier, "contact identifier: never in a response".to_owned());

@@ -216,6 +216,9 @@ fn a_page_is_parsed_as_it_is_meant() {
         told,
         [json!(["sh", null, "b"]), json!(["python", "f.py", "x"]), json!(["console", null, "d"])]
     );
-    assert_eq!(blocks[0].steps(), [Step { command: "# why\nb \\\n  c\n", shown: vec!["…"] }]);
+    assert_eq!(
+        blocks[0].steps(),
+        [Step { command: "set -e\n# why\nb \\\n  c\nset +e", shown: vec!["…"] }]
+    );
     assert_eq!(blocks[2].steps(), [Step { command: "d", shown: vec!["e"] }]);
 }

@@ -21,8 +21,8 @@ pub(super) struct Block {
     /// The file that it is the content of: the second word of its fence.
     pub(super) file: Option<String>,
     pub(super) text: String,
-    /// The same with its fence, at the left.
-    fenced: String,
+    /// The same as a shell or [`steps`] can have it.
+    script: String,
 }
 
 /// The folder of the whole project.
@@ -69,17 +69,20 @@ impl Page {
                 (None, Some(fence)) => {
                     let mut words = fence.split_whitespace().map(str::to_owned);
                     let language = words.next().unwrap_or_default();
-                    let fenced = format!("```{language}\n");
-                    let (file, text) = (words.next(), String::new());
-                    open = Some((indent, Block { language, file, text, fenced }));
+                    let (file, text, script) = (words.next(), String::new(), String::new());
+                    open = Some((indent, Block { language, file, text, script }));
                 }
-                (Some(_), Some("")) => blocks.extend(open.take().map(|(_, block)| block)),
+                (Some((_, block)), Some("")) => {
+                    block.script = match block.language.as_str() {
+                        "console" => format!("```console\n{}", block.text),
+                        // Each of its commands must succeed.
+                        _ => format!("set -e\n{}set +e", block.text),
+                    };
+                    blocks.extend(open.take().map(|(_, block)| block));
+                }
                 (Some((indent, block)), _) => {
-                    let line = line.get(*indent..).unwrap_or_default();
-                    block.text += line;
+                    block.text += line.get(*indent..).unwrap_or_default();
                     block.text.push('\n');
-                    block.fenced += line;
-                    block.fenced.push('\n');
                 }
                 (None, None) => {}
             }
@@ -148,8 +151,8 @@ impl Block {
     /// As commands with what they print; of `sh` that is not shown.
     pub(super) fn steps(&self) -> Vec<Step<'_>> {
         match self.language.as_str() {
-            "console" => steps(&self.fenced),
-            _ => vec![Step { command: &self.text, shown: vec!["…"] }],
+            "console" => steps(&self.script),
+            _ => vec![Step { command: &self.script, shown: vec!["…"] }],
         }
     }
 }

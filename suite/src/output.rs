@@ -107,6 +107,11 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// A time on the command line.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, &'static str> {
+    text.parse().map_err(|_| "a time is written as 2027-01-31T12:00:00Z (RFC 3339)")
+}
+
 /// A point in time to the second, in UTC; what there is without one.
 pub(crate) fn time(at: Option<&Timestamp>, without: &str) -> String {
     at.map_or_else(|| without.to_owned(), |at| Timestamp { nanos: 0, ..*at }.to_string())

@@ -5,3 +5,4 @@ mod checked;
 mod compatibility;
 mod options;
 mod reasons;
+mod reference;

@@ -14,7 +14,7 @@ use super::{accounts, identifiers::Identifiers};
 use crate::{
     client::{Client, Connection},
     exit::Error,
-    output::{Output, table, words},
+    output::{Output, instant, table, words},
     people::service_says,
     request::RequestId,
 };
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "adult")]
     age_band: Age,
     /// When the account was opened, as RFC 3339; without it: as is known of it, or now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     created_at: Option<Timestamp>,
     /// An app in which the person has an account; can be repeated.
     #[arg(long = "app", value_name = "APP")]

@@ -7,7 +7,7 @@ use super::{answer, get, why};
 use crate::{
     client::Connection,
     exit::Error,
-    output::{Output, plain, table, time, words},
+    output::{Output, instant, plain, table, time, words},
 };
 
 const EXAMPLES: &str = "\
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "SUBJECT")]
     subject_id: String,
     /// What held at a past time, as RFC 3339.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     as_of: Option<Timestamp>,
     #[command(flatten)]
     output: Output,

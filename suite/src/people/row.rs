@@ -105,6 +105,7 @@ impl From<Rejection> for Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Value(Reason(Rejection::RegionNeeded)) => f.write_str(REGION_NEEDED),
             Self::Value(Reason(rejection)) => rejection.fmt(f),
             Self::NothingToFindBy => f.write_str("nothing by which a person can be found"),
             Self::TooManyFields => f.write_str("more values than the header has columns"),
@@ -113,6 +114,10 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+/// Numbers that begin with 00 in place of + are of this kind too: what dials abroad differs by region.
+const REGION_NEEDED: &str =
+    "the phone number does not begin with + and no --region was given to read it in";
 
 /// A reason of the service in the words of the same reason here.
 pub(crate) fn service_says(reason: proto::types::v1::RejectionReason) -> &'static str {
@@ -128,9 +133,7 @@ pub(crate) fn service_says(reason: proto::types::v1::RejectionReason) -> &'stati
         Reason::NotAnEmail => "the value is not an email address",
         Reason::NotAPhoneNumber => "the value is not a phone number",
         Reason::NotValidInRegion => "the phone number is not valid in its region",
-        Reason::RegionNeeded => {
-            "the phone number has no country code and no default region was given"
-        }
+        Reason::RegionNeeded => REGION_NEEDED,
         Reason::NotAnExternalId => "the value contains a control character",
     }
 }

@@ -10,7 +10,7 @@ use super::{file, name, policies};
 use crate::{
     client::Connection,
     exit::Error,
-    output::{Output, time},
+    output::{Output, instant, time},
     request::RequestId,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// When it takes effect, as RFC 3339, instead of what the file says; without either: now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     effective_at: Option<Timestamp>,
     #[command(flatten)]
     request: RequestId,

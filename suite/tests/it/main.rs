@@ -7,6 +7,7 @@ mod canary;
 mod clients;
 mod cluster;
 mod demo;
+mod docs;
 mod drain;
 mod match_keys;
 mod people;

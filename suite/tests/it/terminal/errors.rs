@@ -48,6 +48,18 @@ fn with_token(terminal: &Terminal, token: String) -> impl Fn(&str) -> Ran {
 }
 
 #[test]
+fn a_time_that_is_none_is_told_with_how_one_is_written() {
+    for command in [
+        "policy publish p.json --effective-at tomorrow",
+        "consent show ann --as-of tomorrow",
+        "account register ann --jurisdiction DE --created-at tomorrow",
+    ] {
+        let ran = ran(assent().args(command.split_whitespace()));
+        assert_told(&ran, 2, &["'tomorrow'", "a time is written as 2027-01-31T12:00:00Z"]);
+    }
+}
+
+#[test]
 fn who_may_not_and_what_is_not_there_is_told() {
     let terminal = Terminal::start();
     let bob = as_whom(&terminal, "user --subject bob");

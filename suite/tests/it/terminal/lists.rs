@@ -209,7 +209,7 @@ async fn every_refused_row_is_told_with_its_number_and_none_of_its_values() {
     let list = "name,email,phone\n\
                 Ann,ann@example.com,+4915112000001\n\
                 Bob,bob(at)secret.example,\n\
-                \"Eve\nthe second\",,030 1234567\n\
+                \"Eve\nthe second\",,0049 30 1234567\n\
                 Dan,,\n\
                 ,,\n\
                 Fay,fay@example.com,+4999999999999999,more\n\
@@ -220,7 +220,11 @@ async fn every_refused_row_is_told_with_its_number_and_none_of_its_values() {
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     let expected = [
         (3, "email", "the value is not an email address"),
-        (4, "phone", "the phone number has no country code and no default region was given"),
+        (
+            4,
+            "phone",
+            "the phone number does not begin with + and no --region was given to read it in",
+        ),
         (5, "", "nothing by which a person can be found"),
         (7, "", "more values than the header has columns"),
         (8, "phone", "the value is not a phone number"),

@@ -6,7 +6,7 @@ mod errors;
 mod help;
 mod lists;
 mod stub;
-mod tutorial;
+pub(crate) mod tutorial;
 mod wire;
 
 use std::{

@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -19,13 +19,13 @@ const LISTS: &str = include_str!("../../../../docs/customer-lists.md");
 
 /// A command, and the lines that are shown under it.
 #[derive(Debug, PartialEq)]
-struct Step<'a> {
-    command: &'a str,
-    shown: Vec<&'a str>,
+pub(crate) struct Step<'a> {
+    pub(crate) command: &'a str,
+    pub(crate) shown: Vec<&'a str>,
 }
 
 /// What stands in the blocks of a terminal.
-fn steps(text: &str) -> Vec<Step<'_>> {
+pub(crate) fn steps(text: &str) -> Vec<Step<'_>> {
     let (mut steps, mut inside) = (Vec::<Step<'_>>::new(), false);
     for line in text.lines() {
         match line.strip_prefix("$ ") {
@@ -72,6 +72,18 @@ fn differs<'a>(printed: &[&str], shown: &[&'a str]) -> Option<&'a str> {
 /// Runs all commands in one shell, against this suite; each must print what is shown, and succeed.
 #[track_caller]
 fn run(steps: &[Step<'_>], directory: &Path, endpoint: &str) {
+    run_with(steps, directory, endpoint, &[], &[]);
+}
+
+/// The same, with these folders of programs at hand as well, and this in the environment.
+#[track_caller]
+pub(crate) fn run_with(
+    steps: &[Step<'_>],
+    directory: &Path,
+    endpoint: &str,
+    programs: &[PathBuf],
+    environment: &[(&str, &str)],
+) {
     let mut script = String::new();
     for (step, number) in steps.iter().zip(0..) {
         writeln!(script, "{{ {}\n}} > {number}.out 2>&1\necho $? > {number}.code", step.command)
@@ -79,15 +91,19 @@ fn run(steps: &[Step<'_>], directory: &Path, endpoint: &str) {
     }
     let assent = assent();
     let binaries = Path::new(assent.get_program()).parent().unwrap();
-    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let rest = std::env::var("PATH").unwrap();
+    let own = programs.iter().map(PathBuf::as_path).chain([binaries]);
+    let path: String = own.map(|folder| format!("{}:", folder.display())).chain([rest]).collect();
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(script).current_dir(directory).env("PATH", path);
     shell.env("ASSENT_ENDPOINT", endpoint).env("ASSENT_STATE", directory.join("state"));
     for name in ["ASSENT_TOKEN", "ASSENT_CA_FILE", "ASSENT_BUSINESS", "ASSENT_OWNER"] {
         shell.env_remove(name);
     }
+    shell.envs(environment.iter().copied());
     ran(&mut shell);
-    let read = |name: String| fs::read_to_string(directory.join(name)).unwrap();
+    // What comes after a command that ended the shell was not run.
+    let read = |name: String| fs::read_to_string(directory.join(name)).unwrap_or_default();
     for (step, number) in steps.iter().zip(0..) {
         let printed = read(format!("{number}.out"));
         let lines: Vec<&str> = printed.lines().collect();

@@ -74,7 +74,7 @@ fn every_command_is_run_or_named_with_why_not() {
     let forgotten: Vec<String> = pages
         .iter()
         .filter(|page| !known.contains(page.name.as_str()))
-        .flat_map(|page| page.blocks().into_iter().filter(runs).map(|block| (page, block)))
+        .flat_map(|page| page.blocks().into_iter().filter(runs).map(move |block| (page, block)))
         .map(|(page, block)| format!("{}: {}", page.name, block.program()))
         .collect();
     assert_eq!(forgotten, [""; 0], "neither run nor excused");

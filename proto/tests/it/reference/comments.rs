@@ -1,6 +1,8 @@
 //! What the contract's files say of their own.
 
-use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, FileDescriptor, MessageDescriptor, ServiceDescriptor,
+};
 
 /// The comment on what is at this place of a file, as one paragraph.
 pub(super) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
@@ -13,21 +15,21 @@ pub(super) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
 /// Everything of ours in the contract, with its comment.
 pub(super) fn all(pool: &DescriptorPool) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for service in ours(pool.services(), |service| service.parent_file()) {
+    for service in ours(pool.services(), ServiceDescriptor::parent_file) {
         let file = service.parent_file();
         all.push((service.full_name().to_owned(), comment(&file, service.path())));
         for method in service.methods() {
             all.push((method.full_name().to_owned(), comment(&file, method.path())));
         }
     }
-    for message in ours(pool.all_messages(), |message| message.parent_file()) {
+    for message in ours(pool.all_messages(), MessageDescriptor::parent_file) {
         let file = message.parent_file();
         all.push((message.full_name().to_owned(), comment(&file, message.path())));
         for field in message.fields() {
             all.push((field.full_name().to_owned(), comment(&file, field.path())));
         }
     }
-    for kind in ours(pool.all_enums(), |kind| kind.parent_file()) {
+    for kind in ours(pool.all_enums(), EnumDescriptor::parent_file) {
         let file = kind.parent_file();
         all.push((kind.full_name().to_owned(), comment(&file, kind.path())));
         for value in kind.values() {

@@ -1,6 +1,10 @@
 //! What the pages say of our own programs: each subcommand and flag that is named is one.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::page::{self, Page, root};
 use crate::support::{assent, service_binary};
@@ -56,7 +60,7 @@ fn what_is_no_flag_is_noticed() {
 }
 
 /// Checks each command line with one of these beginnings; how many there were.
-fn check(program: &PathBuf, beginnings: &[&str]) -> usize {
+fn check(program: &Path, beginnings: &[&str]) -> usize {
     let (mut help, mut faults, mut checked) = (BTreeMap::new(), Vec::new(), 0);
     for page in page::all() {
         for line in lines(&page) {
@@ -89,11 +93,7 @@ fn lines(page: &Page) -> Vec<String> {
 }
 
 /// What is wrong with these arguments, by what the program's help says.
-fn wrong(
-    program: &PathBuf,
-    arguments: &str,
-    help: &mut BTreeMap<String, String>,
-) -> Option<String> {
+fn wrong(program: &Path, arguments: &str, help: &mut BTreeMap<String, String>) -> Option<String> {
     let arguments = arguments.split(';').next().unwrap_or_default();
     let ends = |word: &&str| !matches!(*word, "|" | ">" | "<" | "&&" | "#");
     let words: Vec<&str> = arguments

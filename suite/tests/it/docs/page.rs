@@ -141,11 +141,11 @@ fn anchor(heading: &str) -> String {
 }
 
 impl Block {
-    /// The program of its first command.
-    pub(super) fn program(&self) -> &str {
+    /// What its lines begin with, but for comments: programs, where they are commands.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &str> {
         let lines = self.text.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line).trim());
-        let mut commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        commands.next().and_then(|line| line.split_whitespace().next()).unwrap_or_default()
+        let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        commands.filter_map(|line| line.split_whitespace().next())
     }
 
     /// As commands with what they print; of `sh` that is not shown.

@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -305,8 +306,9 @@ def play(machine, overlay, pods, servers, jobs, secrets, env, dev, production):
     call("USER", "account", "export", "ann")  # asks audience-svc and suggest-svc in the gateway's own name
     call("ADMIN", "match-keys", "progress")
     call(None, "policy", "list", wanted=4)
-    opened = 'consent_cache_generations_total{event="opened",service="consent-svc"} 1'
-    expect("consent-svc uses its cache in Redis, as its user there", opened in machine.ask("consent-svc", "/metrics")[1])
+    metrics = machine.ask("consent-svc", "/metrics")[1]
+    kept = re.search(r'^consent_cache_fills_total\{outcome="stored",[^}]*\} [1-9]', metrics, re.MULTILINE)
+    expect("consent-svc keeps answers in Redis, as its user there", kept, machine.log("consent-svc").read_text())
     up = 'gateway_quota_redis_up{service="gateway"} 1'
     expect("the gateway counts in Redis, as its user there", up in machine.ask("gateway", "/metrics")[1])
 
@@ -319,6 +321,8 @@ def play(machine, overlay, pods, servers, jobs, secrets, env, dev, production):
         code = process.wait(timeout=60)
         expect(f"{one} is told to stop: not ready, and ends with 0 after {time.monotonic() - began:.1f} s",
                status == 503 and code == 0, machine.log(one).read_text())
+    snapshot = machine.work / "volumes/audience-svc/snapshot/directory"
+    expect("audience-svc has left its snapshot on its volume", snapshot.exists(), machine.log("audience-svc").read_text())
 
 
 main()

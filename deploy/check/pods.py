@@ -152,7 +152,10 @@ def scaling(overlay):
         if "store" in config:
             surge = pod.owner["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
             each = config["store"]["max_connections"]
-            line += f"; PostgreSQL: ({most} + {surge} + a migration) x {each} = {(most + surge + 1) * each} connections"
+            # consent-svc with Redis has a second pool, of sessions that do not wait for the disk (Store::open).
+            pools = 2 if config.get("cache", {}).get("redis") else 1
+            whole = (most + surge) * pools * each + each
+            line += f"; PostgreSQL: ({most} + {surge}) x {pools} x {each} + {each} of a migration = {whole} connections"
         quota = config.get("quota")
         if quota is not None and quota.get("replicas") != least:
             wrong.append(f"{pod}: quota.replicas is {quota.get('replicas')}, the autoscaler keeps {least}")

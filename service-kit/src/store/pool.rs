@@ -192,15 +192,12 @@ impl Pool {
 impl Inner {
     /// How many connections are open, how many of them idle, and how many there may be.
     fn connections(&self) -> (u64, u64, u64) {
-        let (open, idle, most) = match self.db.get_database_backend() {
-            DbBackend::Postgres => {
-                let pool = self.db.get_postgres_connection_pool();
-                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-            }
-            _ => {
-                let pool = self.db.get_sqlite_connection_pool();
-                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-            }
+        let (open, idle, most) = if self.db.get_database_backend() == DbBackend::Postgres {
+            let pool = self.db.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        } else {
+            let pool = self.db.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         };
         (open.into(), idle as u64, most.into())
     }
@@ -299,6 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_a_connection_is_seen_and_who_waits_in_vain_is_counted() {
+        const WAITING: &str = "db_client_connection_pending_requests";
         let config = StoreConfig {
             url: Secret::new("sqlite::memory:"),
             acquire_timeout: Span::from_millis(100),
@@ -312,7 +310,6 @@ mod tests {
             let line = page.lines().find(|line| line.starts_with(name));
             line.and_then(|line| line.rsplit(' ').next()).unwrap_or("none").to_owned()
         };
-        const WAITING: &str = "db_client_connection_pending_requests";
         let held = transaction(pool, "held", |_| async move {
             assert_eq!(value(&page(), WAITING), "0");
             let (other, seen) = tokio::join!(pool.execute_unprepared("SELECT 1"), async { page() });

@@ -15,9 +15,15 @@
 //! directory that may name the person's keys are pruned. Replicas and snapshots rely on that log
 //! for as long as it is kept, so that keys cannot be taken out of it earlier.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use opentelemetry::metrics::Meter;
 use proto::{consent::v1::WatchChangesResponse, errors::v1::Reason, status};
+use service_kit::telemetry::FeedMetrics;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -73,17 +79,25 @@ pub(crate) type Steps = Streaming<WatchChangesResponse>;
 #[derive(Debug)]
 pub(crate) struct Following {
     heard: watch::Sender<Option<Instant>>,
-}
-
-impl Default for Following {
-    fn default() -> Self {
-        Self { heard: watch::Sender::new(None) }
-    }
+    /// The same, and still known when the feed is lost; at first, when this replica started.
+    last: Arc<Mutex<Instant>>,
+    metrics: FeedMetrics,
 }
 
 impl Following {
+    /// Nothing was heard yet. `meter` tells of it.
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let last = Arc::new(Mutex::new(Instant::now()));
+        let seen = last.clone();
+        let age = move || seen.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        let metrics = FeedMetrics::new(meter, "consent", age);
+        Self { heard: watch::Sender::new(None), last, metrics }
+    }
+
     fn heard(&self) {
-        self.heard.send_replace(Some(Instant::now()));
+        let now = Instant::now();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        self.heard.send_replace(Some(now));
     }
 
     /// What comes from now on is not heard.
@@ -200,6 +214,7 @@ impl Service {
             Ok(steps) => steps,
             Err(status) => return missed(status),
         };
+        self.following.metrics.opened();
         loop {
             let sweeping = at.sweep.is_some() || self.now().since(at.swept_at) >= SWEEP_EVERY;
             let patience = if sweeping { Duration::ZERO } else { SILENCE };
@@ -228,6 +243,7 @@ impl Service {
         let WatchChangesResponse { cursor, events, .. } = step;
         let (mut people, mut policies) = (BTreeMap::new(), false);
         let mut erased = Vec::new();
+        let recorded: Vec<_> = events.iter().map(|event| event.recorded_at).collect();
         for event in events {
             if event.subject_id.is_empty() {
                 policies = true;
@@ -263,6 +279,7 @@ impl Service {
         }
         if settled.is_some() {
             self.following.heard();
+            self.following.metrics.applied(recorded.into_iter(), self.now());
         }
         if !erased.is_empty() {
             self.try_acknowledging().await;

@@ -66,6 +66,7 @@ impl Service {
         let sealing = oldest.map_or(&config.match_keys.secret, |older| &older.secret);
         let sealing = sealing.expose().as_bytes();
         let store = Store::open(&config.store).await?;
+        store.report(&ctx.meter);
         let clock = ctx.clock.clone();
         let presence = Presence::begin(store.clone(), clock.clone(), secrets.versions());
         let presence = presence.await.map_err(BootError::other)?;
@@ -77,7 +78,7 @@ impl Service {
         usage::begin(store.reads(), first_open(today)).await.map_err(BootError::other)?;
         Ok(Self {
             consent: Consent::connect(ctx, config)?,
-            following: Following::default(),
+            following: Following::new(&ctx.meter),
             releaser: Releaser::new(&config.releases),
             secrets: Arc::new(secrets),
             presence,

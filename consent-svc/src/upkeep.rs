@@ -3,19 +3,56 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use opentelemetry::KeyValue;
 use service_kit::{clock::Clock, context::Context, store::StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{cache::Cache, config::ConsentConfig, store::Store};
+use crate::{
+    cache::Cache,
+    config::ConsentConfig,
+    store::{Pending, Store},
+};
 
 /// How often old requests and entries are forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// How often fences are looked at, and the database is asked for the time.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
+/// Looks every minute for erasures that followers have not acknowledged, and tells of them.
+fn watch_erasures(ctx: &Context, store: &Store) {
+    let pending: Arc<ArcSwap<Vec<Pending>>> = Arc::default();
+    let seen = pending.clone();
+    every(ctx, "pending erasures", FORGET_EVERY, store, move |store| {
+        let seen = seen.clone();
+        async move {
+            seen.store(Arc::new(store.pending_erasures().await?));
+            Ok(())
+        }
+    });
+    let label = |of: &Pending| [KeyValue::new("follower", of.follower.clone())];
+    let seen = pending.clone();
+    ctx.meter
+        .i64_observable_gauge("consent_erasures_pending")
+        .with_description("Erasures that a follower has not acknowledged")
+        .with_callback(move |gauge| {
+            seen.load().iter().for_each(|of| gauge.observe(of.count, &label(of)));
+        })
+        .build();
+    ctx.meter
+        .f64_observable_gauge("consent_erasure_pending_age")
+        .with_unit("s")
+        .with_description("How long a follower has not acknowledged the oldest of its erasures")
+        .with_callback(move |gauge| {
+            pending.load().iter().for_each(|of| gauge.observe(of.age.as_secs_f64(), &label(of)));
+        })
+        .build();
+}
+
 /// Starts the tasks.
 pub(crate) fn start(ctx: &Context, store: &Store, cache: &Arc<Cache>, config: &ConsentConfig) {
     let (requests, feed) = (config.request_retention.get(), config.feed.retention.get());
+    watch_erasures(ctx, store);
     every(ctx, "forgetting requests", FORGET_EVERY, store, move |store| async move {
         store.forget_requests(requests).await
     });

@@ -18,11 +18,15 @@
 //! Writes to one subject are in order: within this process there is one writer; against other
 //! replicas the row lock, and the primary key of `event`, which admits one event per revision.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
-use service_kit::{context::Context, store::StoreError};
+use service_kit::{context::Context, store::StoreError, telemetry::waited};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -106,12 +110,15 @@ impl Writer {
     /// effect survives whatever the store's configuration promises to survive, and no check that
     /// starts from now on is answered from before it.
     pub(crate) async fn write(&self, command: Command) -> Result<Reply, Error> {
+        let started = Instant::now();
         let (done, answer) = oneshot::channel();
         self.queue.try_send(Job { command, done }).map_err(|failed| match failed {
             TrySendError::Full(_) => Error::WriterBusy,
             TrySendError::Closed(_) => Error::Stopping,
         })?;
-        answer.await.map_err(|_| Error::Stopping)?
+        let answer = answer.await.map_err(|_| Error::Stopping)?;
+        waited("store write", started.elapsed(), matches!(answer, Err(Error::Store(_))));
+        answer
     }
 
     /// Stores a draft, which changes nobody's answers.

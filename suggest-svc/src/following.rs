@@ -14,11 +14,13 @@
 //! them are pruned. Replicas rely on that log for as long as it is kept.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use opentelemetry::metrics::Meter;
 use proto::{consent::v1::WatchChangesResponse, errors::v1::Reason, status};
+use service_kit::telemetry::FeedMetrics;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
@@ -51,30 +53,32 @@ const TOLD: u64 = 1_000;
 /// When this replica last knew what the feed had told; at first, when it started.
 #[derive(Debug)]
 pub(crate) struct Following {
-    heard: Mutex<Instant>,
-}
-
-impl Default for Following {
-    fn default() -> Self {
-        Self { heard: Mutex::new(Instant::now()) }
-    }
+    heard: Arc<Mutex<Instant>>,
+    metrics: FeedMetrics,
 }
 
 impl Following {
+    /// Nothing was heard yet. `meter` tells of it.
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let heard = Arc::new(Mutex::new(Instant::now()));
+        let seen = heard.clone();
+        let metrics = FeedMetrics::new(meter, "consent", move || age(&seen));
+        Self { heard, metrics }
+    }
+
     fn heard(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// How long ago that was.
-    pub(crate) fn age(&self) -> Duration {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
-    }
-
     /// For readiness: whether what is known of people's consent is current.
     pub(crate) fn probe(&self) -> Result<(), String> {
-        let age = self.age();
+        let age = age(&self.heard);
         if age < FRESH { Ok(()) } else { Err(format!("not heard for {} s", age.as_secs())) }
     }
+}
+
+fn age(heard: &Mutex<Instant>) -> Duration {
+    heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
 }
 
 /// How following ended.
@@ -125,6 +129,7 @@ impl Suggest {
             Ok(steps) => steps,
             Err(status) => return missed(status),
         };
+        self.following.metrics.opened();
         loop {
             let now = self.clock.now();
             let sweeping = at.sweep.is_some() || now.since(at.swept_at) >= SWEEP_EVERY;
@@ -172,6 +177,8 @@ impl Suggest {
         let settled = self.store.follow_step(at, &heard, &step.cursor, self.clock.now()).await?;
         if settled.is_some() {
             self.following.heard();
+            let recorded = step.events.iter().map(|event| event.recorded_at);
+            self.following.metrics.applied(recorded, self.clock.now());
         }
         Ok(settled)
     }

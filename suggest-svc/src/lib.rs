@@ -52,6 +52,7 @@ use service_kit::{
 
 use config::SuggestConfig;
 use consents::Consents;
+use following::Following;
 use grpc::{ContactRpc, GraphRpc, SpamRpc, SuggestionRpc};
 use live::Live;
 use service::Suggest;
@@ -72,6 +73,7 @@ impl Service for SuggestService {
         let upstream = client::connect(&config.consent, ctx.service_token.clone())
             .map_err(BootError::other)?;
         let store = Store::open(&config.store).await?;
+        store.report(&ctx.meter);
         let probe = store.clone();
         ctx.readiness.require("store", move || {
             let store = probe.clone();
@@ -80,7 +82,8 @@ impl Service for SuggestService {
         let live =
             Live::load(store.clone(), ctx.clock.clone(), config.graph.snapshot.clone()).await?;
         let consents = Consents::new(upstream, ctx.max_message_bytes);
-        let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, &config)
+        let following = Following::new(&ctx.meter);
+        let suggest = Suggest::new(ctx.clock.clone(), store, live, consents, following, &config)
             .map_err(BootError::other)?;
         background(ctx, &suggest, &config);
         observe(ctx, &suggest);
@@ -160,12 +163,6 @@ fn background(ctx: &Context, suggest: &Suggest, config: &SuggestConfig) {
 fn observe(ctx: &Context, suggest: &Suggest) {
     let probe = suggest.clone();
     ctx.readiness.observe("consent feed", move || std::future::ready(probe.following.probe()));
-    let gauge = suggest.clone();
-    ctx.meter
-        .f64_observable_gauge("suggest_consent_feed_age_seconds")
-        .with_description("How long ago this replica last knew what consent-svc's feed had told")
-        .with_callback(move |age| age.observe(gauge.following.age().as_secs_f64(), &[]))
-        .build();
 }
 
 async fn prune(suggest: Suggest, keep: Span, keep_requests: Span) {

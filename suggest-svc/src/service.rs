@@ -65,6 +65,7 @@ impl Suggest {
         store: Store,
         live: Live,
         consents: Consents,
+        following: Following,
         config: &SuggestConfig,
     ) -> Result<Self, crate::config::ConfigInvalid> {
         let secret = config.match_keys.secret.expose().as_bytes();
@@ -75,7 +76,7 @@ impl Suggest {
             store,
             live,
             consents,
-            following: Following::default(),
+            following,
             secret: config.match_key_secret()?,
             seal: Seal::new(secret),
             contact_seal: ContactSeal::new(secret),

@@ -22,11 +22,12 @@ mod tests;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 
-use sea_orm::{DatabaseConnection, IsolationLevel};
+use opentelemetry::metrics::Meter;
+use sea_orm::IsolationLevel;
 use serde::{Serialize, de::DeserializeOwned};
 use service_kit::{
     clock::UnixMillis,
-    store::{self, StoreConfig, StoreError},
+    store::{self, Pool, StoreConfig, StoreError},
 };
 
 use crate::error::Error;
@@ -48,8 +49,8 @@ const BY_INDEX: &[(&str, &str)] =
 /// The store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    db: DatabaseConnection,
-    readers: DatabaseConnection,
+    db: Pool,
+    readers: Pool,
 }
 
 impl Store {
@@ -61,6 +62,13 @@ impl Store {
         store::check_schema::<migration::Migrator>(&db).await?;
         let readers = store::connect_readers(&config, &db).await?;
         Ok(Self { db, readers })
+    }
+
+    /// Makes `meter` tell of the connections. Once.
+    pub(crate) fn report(&self, meter: &Meter) {
+        self.db.report(meter, "main");
+        // Where they are the same connections, this does nothing.
+        self.readers.report(meter, "readers");
     }
 
     /// Brings the schema up to date.
@@ -75,12 +83,12 @@ impl Store {
     }
 
     /// For look-ups, which do not wait for writers.
-    pub(crate) fn look_ups(&self) -> &DatabaseConnection {
+    pub(crate) fn look_ups(&self) -> &Pool {
         &self.readers
     }
 
     /// For reading outside transactions.
-    pub(crate) fn reads(&self) -> &DatabaseConnection {
+    pub(crate) fn reads(&self) -> &Pool {
         &self.db
     }
 
@@ -120,7 +128,7 @@ impl Store {
 
     /// A transaction that takes its locks itself, first of all, and so needs no more than to see
     /// what was committed before each statement.
-    pub(crate) async fn locking<T, F, Fut>(&self, name: &str, work: F) -> Result<T, Error>
+    pub(crate) async fn locking<T, F, Fut>(&self, name: &'static str, work: F) -> Result<T, Error>
     where
         F: Fn(Tx) -> Fut + Sync,
         Fut: Future<Output = Result<T, Error>> + Send,

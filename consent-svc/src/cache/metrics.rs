@@ -45,9 +45,20 @@ impl Metrics {
                 "Cached answers that granted what the database had already denied: must be 0",
             ),
         };
-        // An alarm needs a series to watch before anything has happened.
-        metrics.audits.add(0, &[]);
-        metrics.stale.add(0, &[]);
+        // Alarms and rates need series to watch before anything has happened.
+        for counter in [&metrics.audits, &metrics.stale, &metrics.fences] {
+            counter.add(0, &[]);
+        }
+        for (counter, label, values) in [
+            (&metrics.lookups, "found", &["hit", "miss", "expired", "unusable"][..]),
+            (&metrics.fills, "outcome", &["stored", "discarded"]),
+            (&metrics.restarts, "cause", &["fence", "cache"]),
+            (&metrics.generations, "event", &["opened", "closed"]),
+        ] {
+            for value in values {
+                counter.add(0, &[KeyValue::new(label, *value)]);
+            }
+        }
         metrics
     }
 

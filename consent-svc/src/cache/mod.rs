@@ -24,9 +24,9 @@ mod metrics;
 mod redis;
 mod value;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use service_kit::{boot::BootError, context::Context};
+use service_kit::{boot::BootError, context::Context, telemetry::waited};
 
 pub(crate) use boot_time::BootTime;
 pub use config::CacheConfig;
@@ -93,7 +93,7 @@ impl Cache {
     ) -> Result<Self, BootError> {
         if !config.redis.is_empty() {
             let invalid = |_| BootError::other("cache.redis: not a redis:// or rediss:// URL");
-            let (redis, tasks) = Redis::new(config, metrics).map_err(invalid)?;
+            let (redis, tasks) = Redis::new(config, metrics, &ctx.meter).map_err(invalid)?;
             let redis = Arc::new(redis);
             redis.refuse_clusters().await.map_err(BootError::other)?;
             store.claim_primaries(redis.primaries()).await?;
@@ -116,7 +116,12 @@ impl Cache {
     /// Looks a subject up for a check that started at `start`.
     pub(crate) async fn get(&self, subject_id: &str, start: BootTime) -> Lookup {
         match self {
-            Self::Redis(redis) => redis.get(subject_id, start).await.into(),
+            Self::Redis(redis) => {
+                let started = Instant::now();
+                let found = redis.get(subject_id, start).await;
+                waited("cache get", started.elapsed(), false);
+                found.into()
+            }
             Self::InProcess(own) => own_lookup(own, subject_id),
             Self::None => Lookup::Miss(None),
         }

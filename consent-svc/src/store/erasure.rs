@@ -1,5 +1,7 @@
 //! Erasures: who was erased when, and which followers of the feed have done the same.
 
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value};
 use service_kit::store::{StoreError, Tx, transaction};
 
@@ -7,7 +9,7 @@ use super::{
     RequestId, Store, apply,
     entity::request,
     reply::{self, Reply},
-    request as requests,
+    request as requests, unreadable,
 };
 use crate::{domain::Moment, error::Error};
 use sea_orm::EntityTrait as _;
@@ -18,6 +20,15 @@ pub(crate) struct Erasure {
     pub(crate) requested_at: Moment,
     /// By follower: when it said that it had erased, if it has.
     pub(crate) followers: Vec<(String, Option<Moment>)>,
+}
+
+/// What a follower has yet to acknowledge.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    pub(crate) follower: String,
+    pub(crate) count: i64,
+    /// How long ago the first of them was asked for; zero when there is none.
+    pub(crate) age: Duration,
 }
 
 /// Begins an erasure, within the transaction that destroys the data here.
@@ -58,6 +69,29 @@ impl Store {
             followers.push((follower, at.map(Moment::from_millis)));
         }
         Ok(Some(Erasure { requested_at, followers }))
+    }
+
+    /// Of each configured follower: how many erasures it has not acknowledged, and how long ago
+    /// the first of them was asked for.
+    pub(crate) async fn pending_erasures(&self) -> Result<Vec<Pending>, StoreError> {
+        let db = &self.shared.db;
+        let text = "SELECT COUNT(*) AS pending, MIN(e.requested_at) AS since \
+                    FROM erasure_follower f JOIN erasure e ON e.subject_id = f.subject_id \
+                    WHERE f.follower = $1 AND f.acknowledged_at IS NULL";
+        let now = self.now().earliest.millis();
+        let mut all = Vec::new();
+        for follower in &self.shared.followers {
+            let values = [follower.into()];
+            let statement = Statement::from_sql_and_values(db.get_database_backend(), text, values);
+            let row = db.query_one_raw(statement).await?;
+            let row = row.ok_or_else(|| unreadable("erasure_follower"))?;
+            let count: i64 = row.try_get("", "pending")?;
+            let since: Option<i64> = row.try_get("", "since")?;
+            let age = since.map_or(0, |since| now.saturating_sub(since));
+            let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+            all.push(Pending { follower: follower.clone(), count, age });
+        }
+        Ok(all)
     }
 
     /// Whether this follower is waited for.

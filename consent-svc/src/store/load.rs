@@ -5,9 +5,9 @@
 //! miss at once, the database sees a bounded number of statements. A check shares only statements
 //! that begin after it was queued.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use service_kit::{context::Context, store::StoreError};
+use service_kit::{context::Context, store::StoreError, telemetry::waited};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -38,13 +38,16 @@ impl Store {
         if let Some(reading) = earlier::reading(subject_id) {
             return Ok(reading);
         }
+        let started = Instant::now();
         let (done, reading) = oneshot::channel();
         let load = Load { subject_id: subject_id.to_owned(), done };
         self.loads.0.try_send(load).map_err(|failed| match failed {
             TrySendError::Full(_) => Error::ReaderBusy,
             TrySendError::Closed(_) => Error::Stopping,
         })?;
-        Ok(reading.await.map_err(|_| Error::Stopping)??)
+        let reading = reading.await.map_err(|_| Error::Stopping)?;
+        waited("store read subject", started.elapsed(), reading.is_err());
+        Ok(reading?)
     }
 }
 

@@ -40,15 +40,15 @@ mod time;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait as _, DbBackend};
 use service_kit::{
     context::Context,
-    store::{self, StoreConfig, StoreError},
+    store::{self, Pool, StoreConfig, StoreError},
 };
 use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use apply::{Applied, Change, Command, Guard, Outcome, Scene};
-pub(crate) use erasure::Erasure;
+pub(crate) use erasure::{Erasure, Pending};
 pub(crate) use events::{Page, Proof};
 pub(crate) use feed::{Fed, Kind};
 pub(crate) use fence::Token;
@@ -75,9 +75,9 @@ pub(crate) struct Store {
 }
 
 struct Shared {
-    db: DatabaseConnection,
+    db: Pool,
     /// For fences, whose commits need not wait for the disk.
-    fences: DatabaseConnection,
+    fences: Pool,
     /// How long a statement may take to be answered.
     patience: Duration,
     time: DatabaseTime,
@@ -119,6 +119,9 @@ impl Store {
         } else {
             db.clone()
         };
+        db.report(&ctx.meter, "main");
+        // Where they are the same connections, this does nothing.
+        fences.report(&ctx.meter, "fences");
         let cursor_key = feed::cursor_key(&db).await?.into();
         let shared = Arc::new(Shared {
             db,
@@ -191,7 +194,7 @@ impl Store {
     }
 }
 
-async fn scrub(db: &DatabaseConnection) -> Result<(), StoreError> {
+async fn scrub(db: &Pool) -> Result<(), StoreError> {
     if db.get_database_backend() == DbBackend::Sqlite {
         db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
     }

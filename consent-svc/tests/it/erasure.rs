@@ -21,6 +21,7 @@ on_every_store!(
     its_id_is_never_used_again,
     the_chain_remains,
     followers_acknowledge,
+    who_is_waited_for_is_counted,
     the_feed_tells,
     the_same_again,
 );
@@ -173,6 +174,26 @@ async fn acknowledge(world: &World, who: &str, follower: &str, id: &str) -> Resu
     };
     let caller = Caller::named(Role::Service, who);
     world.consent().acknowledge_erasure(world.from(&caller, message)).await.map(drop)
+}
+
+async fn who_is_waited_for_is_counted(world: World) {
+    const PENDING: &str = "consent_erasures_pending";
+    const AGE: &str = "consent_erasure_pending_age_seconds";
+    person(&world).await;
+    world.erase("paul").await.unwrap();
+    acknowledge(&world, "audience-svc", "audience-svc", "paul").await.unwrap();
+    let of = async |metric: &str, follower: &str| -> u64 {
+        world.count(metric, &format!("follower=\"{follower}\"")).await
+    };
+    // It is looked once a minute.
+    world.advance_to(START + 3_600_000);
+    until("one is counted", || async { of(PENDING, "suggest-svc").await == 1 }).await;
+    assert!(of(AGE, "suggest-svc").await >= 3_600);
+    assert_eq!(of(PENDING, "audience-svc").await, 0);
+    acknowledge(&world, "suggest-svc", "suggest-svc", "paul").await.unwrap();
+    world.advance_to(START + 7_200_000);
+    until("none is counted", || async { of(PENDING, "suggest-svc").await == 0 }).await;
+    assert_eq!(of(AGE, "suggest-svc").await, 0);
 }
 
 async fn followers_acknowledge(world: World) {

@@ -38,12 +38,12 @@ impl Metrics {
             .u64_observable_counter("gateway_quota_refused")
             .with_description("Calls refused, by role and by limit: a class, or IN_PROGRESS")
             .with_callback(move |observer| {
-                for (role, limits) in counted.refused.iter().enumerate() {
+                // Zeros too: alarms and rates need series before anything has happened. But nobody
+                // who was let in is of no role.
+                for (role, limits) in counted.refused.iter().enumerate().skip(1) {
                     for (limit, count) in limits.iter().enumerate() {
                         let count = count.load(Ordering::Relaxed);
-                        if count > 0 {
-                            observer.observe(count, &[role_label(role), limit_label(limit)]);
-                        }
+                        observer.observe(count, &[role_label(role), limit_label(limit)]);
                     }
                 }
             })

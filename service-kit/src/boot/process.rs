@@ -16,7 +16,7 @@ use crate::{
     context::Context,
     health::Readiness,
     server,
-    telemetry::Telemetry,
+    telemetry::{Telemetry, report_process},
 };
 
 /// The exit code of a process that a second signal ended before it had drained.
@@ -111,6 +111,7 @@ impl Process {
         address: SocketAddr,
     ) -> Result<Context, BootError> {
         let metrics = self.telemetry.service(S::NAME)?;
+        report_process(&metrics.meter());
         let drained = CancellationToken::new();
         let clock = self.clock.clone();
         let authenticator =

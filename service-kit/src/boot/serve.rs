@@ -66,6 +66,7 @@ async fn run(
     let protocols = if app.edge.is_some() { Protocols::Http1And2 } else { Protocols::Http2 };
     let tls = config.tls.as_ref().map(|tls| Tls::load(tls, protocols.alpn())).transpose()?;
     if let (Some(tls), Some(config)) = (&tls, &config.tls) {
+        tls.report(&ctx.meter);
         let reload = tls.clone().reload(config.clone(), protocols.alpn(), ctx.drained.clone());
         ctx.spawn("certificates", reload);
     }

@@ -122,6 +122,11 @@ impl Call {
         self.0.trace.trace_id()
     }
 
+    /// The call's span, or what it belongs to when it is not recorded.
+    pub(crate) fn trace(&self) -> &SpanContext {
+        &self.0.trace
+    }
+
     /// What to send as `traceparent` when calling others for this call.
     #[allow(clippy::missing_panics_doc)] // it cannot, as said below
     pub fn traceparent(&self) -> HeaderValue {

@@ -18,7 +18,6 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::Router;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::sync::Semaphore;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 pub use call::{Call, REQUEST_ID, TRACEPARENT};
@@ -57,9 +56,9 @@ where
     let trust = Trust { ids: config.trust_request_id, trace_ratio: ctx.trace_ratio };
     let (methods, max_deadline) = (Arc::new(methods), config.max_deadline.get().min(LONGEST));
     let max_message_bytes = config.max_message_bytes;
-    let places =
-        Arc::new(Semaphore::new(config.max_concurrent_requests.min(Semaphore::MAX_PERMITS)));
-    let open_places = Arc::new(Semaphore::new(OPEN_CALLS));
+    let places = shed::Places::new(config.max_concurrent_requests);
+    places.report(&ctx.meter);
+    let open_places = shed::Places::new(OPEN_CALLS);
     let authenticator = ctx.authenticator.clone();
     ServiceBuilder::new()
         // Outermost, so that whatever happens to a call is counted, logged and traced under its

@@ -1,9 +1,17 @@
 //! The server's certificate, and the client certificates that it believes, read again while it
 //! runs.
 
-use std::{fs, io, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
+use opentelemetry::metrics::Meter;
 use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
@@ -45,13 +53,28 @@ pub enum TlsError {
 #[derive(Clone)]
 pub(crate) struct Tls {
     current: Arc<ArcSwap<ServerConfig>>,
+    /// When the certificate in use expires, in seconds since 1970; 0 where it does not say so.
+    expires: Arc<AtomicI64>,
 }
 
 impl Tls {
     /// Reads the certificates. `protocols` are offered by ALPN, the preferred one first.
     pub(crate) fn load(config: &TlsConfig, protocols: &[&[u8]]) -> Result<Self, TlsError> {
-        let server = Files::read(config)?.server_config(config, protocols)?;
-        Ok(Self { current: Arc::new(ArcSwap::from_pointee(server)) })
+        let files = Files::read(config)?;
+        let server = files.server_config(config, protocols)?;
+        let expires = Arc::new(AtomicI64::new(files.expires()));
+        Ok(Self { current: Arc::new(ArcSwap::from_pointee(server)), expires })
+    }
+
+    /// Makes `meter` tell when the certificate in use expires.
+    pub(crate) fn report(&self, meter: &Meter) {
+        let expires = self.expires.clone();
+        meter
+            .i64_observable_gauge("assent_tls_certificate_expiry")
+            .with_unit("s")
+            .with_description("When the server's certificate expires, in seconds since 1970")
+            .with_callback(move |gauge| gauge.observe(expires.load(Ordering::Relaxed), &[]))
+            .build();
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -80,6 +103,7 @@ impl Tls {
             match files.and_then(|new| Ok((new.server_config(&config, protocols)?, new))) {
                 Ok((server, new)) => {
                     self.current.store(Arc::new(server));
+                    self.expires.store(new.expires(), Ordering::Relaxed);
                     known = Some(new);
                     tracing::info!("certificates reloaded");
                 }
@@ -108,6 +132,16 @@ impl Files {
             key: read(&config.key)?,
             client_ca: config.client_ca.as_deref().map(read).transpose()?,
         })
+    }
+
+    /// When the first certificate expires, which is the server's own.
+    fn expires(&self) -> i64 {
+        let certificate = CertificateDer::pem_slice_iter(&self.certificate).next();
+        let expires = certificate.and_then(Result::ok).and_then(|der| {
+            let (_, parsed) = x509_parser::parse_x509_certificate(&der).ok()?;
+            Some(parsed.validity().not_after.timestamp())
+        });
+        expires.unwrap_or_default()
     }
 
     fn server_config(

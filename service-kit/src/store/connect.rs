@@ -15,7 +15,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Pool, StoreError};
 use crate::config::{Secret, Span};
 
 /// Where a service keeps its data.
@@ -88,7 +88,7 @@ const TRY_AFTER_IDLE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when it does not, [`StoreError::Other`] for a URL that is none.
-pub async fn connect(config: &StoreConfig) -> Result<DatabaseConnection, StoreError> {
+pub async fn connect(config: &StoreConfig) -> Result<Pool, StoreError> {
     opened(config, false).await
 }
 
@@ -98,10 +98,7 @@ pub async fn connect(config: &StoreConfig) -> Result<DatabaseConnection, StoreEr
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_readers(
-    config: &StoreConfig,
-    db: &DatabaseConnection,
-) -> Result<DatabaseConnection, StoreError> {
+pub async fn connect_readers(config: &StoreConfig, db: &Pool) -> Result<Pool, StoreError> {
     let url = config.url.expose();
     let in_a_file = url.starts_with("sqlite:") && !url.contains(":memory:");
     if in_a_file && !url.contains("mode=memory") && !config.exclusive {
@@ -111,7 +108,7 @@ pub async fn connect_readers(
     }
 }
 
-async fn opened(config: &StoreConfig, reads: bool) -> Result<DatabaseConnection, StoreError> {
+async fn opened(config: &StoreConfig, reads: bool) -> Result<Pool, StoreError> {
     let url = config.url.expose();
     let options = match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => sqlite(url, config, reads)?,
@@ -132,7 +129,7 @@ async fn opened(config: &StoreConfig, reads: bool) -> Result<DatabaseConnection,
                 tokio::time::sleep(RETRY_AFTER).await;
             }
             Err(error) => return Err(error),
-            Ok(db) => return ping(&db).await.map(|()| db),
+            Ok(db) => return ping(&db).await.map(|()| Pool::new(db)),
         }
     }
 }

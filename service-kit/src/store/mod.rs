@@ -4,9 +4,11 @@
 mod connect;
 mod error;
 mod migrate;
+mod pool;
 mod transaction;
 
 pub use connect::{StoreConfig, Synchronous, connect, connect_readers, ping};
 pub use error::StoreError;
 pub use migrate::{check_schema, migrate};
+pub use pool::Pool;
 pub use transaction::{InTransaction, Tx, transaction, transaction_at};

@@ -1,14 +1,19 @@
 //! Transactions by name, retried in one place.
 
-use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::Rng;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode,
+    ConnectionTrait as _, DatabaseTransaction, DbBackend, IsolationLevel, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
 
-use super::StoreError;
+use super::{Pool, StoreError};
 
 /// How often a transaction is tried before its conflict is reported.
 const ATTEMPTS: u32 = 6;
@@ -65,7 +70,7 @@ impl Deref for Tx {
 /// # Errors
 /// What `work` fails with; [`StoreError::Conflict`] when every attempt met one. After
 /// [`StoreError::Unavailable`] from the commit it is not known whether it was done.
-pub async fn transaction<T, E, F, Fut>(db: &DatabaseConnection, name: &str, work: F) -> Result<T, E>
+pub async fn transaction<T, E, F, Fut>(db: &Pool, name: &'static str, work: F) -> Result<T, E>
 where
     F: Fn(Tx) -> Fut,
     Fut: Future<Output = Result<T, E>>,
@@ -80,8 +85,8 @@ where
 /// # Errors
 /// As [`transaction`].
 pub async fn transaction_at<T, E, F, Fut>(
-    db: &DatabaseConnection,
-    name: &str,
+    db: &Pool,
+    name: &'static str,
     isolation: IsolationLevel,
     work: F,
 ) -> Result<T, E>
@@ -90,6 +95,7 @@ where
     Fut: Future<Output = Result<T, E>>,
     E: InTransaction,
 {
+    let started = Instant::now();
     let mut pause = PAUSE;
     for attempt in 1.. {
         match once(db, isolation, &work).await {
@@ -103,9 +109,13 @@ where
                 if let Some(cause) = error.store_error() {
                     tracing::debug!(transaction = name, attempt, %cause, "failed");
                 }
+                db.ended(name, attempt - 1, started.elapsed(), false);
                 return Err(error);
             }
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                db.ended(name, attempt - 1, started.elapsed(), true);
+                return Ok(value);
+            }
         }
         // A random part of the pause, so that those who collided do not collide again.
         let wait = rand::rng().random_range(Duration::ZERO..pause);
@@ -115,17 +125,17 @@ where
     unreachable!("the last attempt returns")
 }
 
-async fn once<T, E, F, Fut>(
-    db: &DatabaseConnection,
-    isolation: IsolationLevel,
-    work: &F,
-) -> Result<T, E>
+async fn once<T, E, F, Fut>(db: &Pool, isolation: IsolationLevel, work: &F) -> Result<T, E>
 where
     F: Fn(Tx) -> Fut,
     Fut: Future<Output = Result<T, E>>,
     E: InTransaction,
 {
-    let store = |error| E::from(StoreError::from(error));
+    let caller = db.caller();
+    let store = |error| {
+        caller.failed(&error);
+        E::from(StoreError::from(error))
+    };
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
         // Connections are opened with READ COMMITTED: that need not be said each time.

@@ -4,8 +4,11 @@
 //! its name. Calls that are not traced cost no span: log lines get their request and trace id from
 //! the [`Call`](crate::layers::Call) that is being handled.
 
+mod feed;
 mod logs;
 mod metrics;
+mod operations;
+mod runtime;
 mod traces;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +18,10 @@ use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 
 use crate::config::TelemetryConfig;
 
+pub use feed::FeedMetrics;
 pub(crate) use metrics::{MethodMetrics, ServiceMetrics, code_name};
+pub use operations::{Operations, waited};
+pub(crate) use runtime::report as report_process;
 
 /// How long the last spans and metrics may take to be sent when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,6 +56,9 @@ impl Telemetry {
     pub fn install(name: &'static str, config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         let tracer_provider = traces::provider(name, config)?.map(Arc::new);
         logs::install(config, tracer_provider.as_deref())?;
+        if let Some(provider) = &tracer_provider {
+            opentelemetry::global::set_tracer_provider(SdkTracerProvider::clone(provider));
+        }
         logs::hide_panic_messages();
         Ok(Self { config: config.clone(), tracer_provider })
     }

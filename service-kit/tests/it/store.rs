@@ -5,14 +5,14 @@ mod transactions;
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use sea_orm_migration::{
     MigratorTrait,
     prelude::{DbErr, MigrationName, MigrationTrait, SchemaManager, async_trait},
 };
 use service_kit::{
     config::Secret,
-    store::{StoreConfig, StoreError, check_schema, connect, migrate, ping},
+    store::{Pool, StoreConfig, StoreError, check_schema, connect, migrate, ping},
     test_util::Postgres,
 };
 use tempfile::TempDir;
@@ -33,7 +33,7 @@ impl Fresh {
         })
     }
 
-    async fn open(&self) -> DatabaseConnection {
+    async fn open(&self) -> Pool {
         connect(&self.config).await.unwrap()
     }
 }

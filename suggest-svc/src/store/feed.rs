@@ -225,7 +225,7 @@ impl Store {
     }
 
     /// A transaction of no write that replicas are told of.
-    async fn beside<T, F, Fut>(&self, name: &str, work: F) -> Result<T, StoreError>
+    async fn beside<T, F, Fut>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         F: Fn(Tx) -> Fut,
         Fut: Future<Output = Result<T, StoreError>>,

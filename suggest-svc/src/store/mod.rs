@@ -27,10 +27,11 @@ mod spam;
 mod tests;
 mod writing;
 
-use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
+use opentelemetry::metrics::Meter;
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 use service_kit::{
     clock::UnixMillis,
-    store::{self, StoreConfig, StoreError},
+    store::{self, Pool, StoreConfig, StoreError},
 };
 
 use crate::{
@@ -58,7 +59,7 @@ const BY_INDEX: &[(&str, &str)] =
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    db: DatabaseConnection,
+    db: Pool,
     looking: Looking,
 }
 
@@ -69,6 +70,11 @@ impl Store {
         let db = store::connect(&StoreConfig { session, ..config.clone() }).await?;
         store::check_schema::<Migrator>(&db).await?;
         Ok(Self { db, looking: Looking::default() })
+    }
+
+    /// Makes `meter` tell of the connections. Once.
+    pub(crate) fn report(&self, meter: &Meter) {
+        self.db.report(meter, "main");
     }
 
     /// Brings the schema up to date.

@@ -415,7 +415,7 @@ async fn postgres_goes_by_an_index_whatever_it_knows_of_a_table() {
     ];
     let mut read_whole = 0;
     for statement in statements {
-        let plan = async |db: &DatabaseConnection| {
+        let plan = async |db: &Pool| {
             let explain = format!("EXPLAIN {statement}");
             let explain = sea_orm::Statement::from_string(db.get_database_backend(), explain);
             let rows = db.query_all_raw(explain).await.unwrap();

@@ -61,7 +61,12 @@ impl Store {
     /// # Errors
     /// [`Error::SubjectErased`] when the caller was; [`Error::RequestIdReused`] when the caller used the id for something else; what `work`
     /// fails with, and then nothing is stored.
-    pub(crate) async fn once<R, F, Fut>(&self, name: &str, once: &Once, work: F) -> Result<R, Error>
+    pub(crate) async fn once<R, F, Fut>(
+        &self,
+        name: &'static str,
+        once: &Once,
+        work: F,
+    ) -> Result<R, Error>
     where
         R: Message + Default,
         F: Fn(Writing) -> Fut,
@@ -85,7 +90,7 @@ impl Store {
     /// Does a write that nobody asked for, and that does no harm when done again.
     pub(super) async fn write<R, F, Fut>(
         &self,
-        name: &str,
+        name: &'static str,
         at: UnixMillis,
         work: F,
     ) -> Result<R, Error>

@@ -5,7 +5,7 @@
 //! What is searched is printed: `cargo test -p suite --test it canary -- --nocapture`.
 
 pub(crate) mod calls;
-mod needles;
+pub(crate) mod needles;
 mod places;
 mod rows;
 pub(crate) mod story;
@@ -46,7 +46,7 @@ fn issuer(directory: &Path) -> Issuer {
 }
 
 /// Somebody at the gateway for whom every method has done what it was asked.
-async fn play(directory: &Path, gateway: &str) -> Client {
+pub(crate) async fn play(directory: &Path, gateway: &str) -> Client {
     let client = Client::new(gateway, issuer(directory), odd_metadata()).await;
     Story::new(&client).play().await;
     let public = methods().filter(|method| method.exposure == Exposure::Public);
@@ -82,15 +82,21 @@ fn odd_metadata() -> MetadataMap {
     metadata
 }
 
-/// The text of a process's metrics.
+/// The text of a process's metrics, after calls.
 fn scrape(url: &str) -> Vec<u8> {
+    let text = page(url);
+    assert!(String::from_utf8_lossy(&text).contains("assent_request_duration"), "{url}");
+    text
+}
+
+/// The text of a process's metrics.
+pub(crate) fn page(url: &str) -> Vec<u8> {
     let address = url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(address).unwrap();
     write!(connection, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
         .unwrap();
     let mut text = Vec::new();
     connection.read_to_end(&mut text).unwrap();
-    assert!(String::from_utf8_lossy(&text).contains("assent_request_duration"), "{url}");
     text
 }
 

@@ -16,6 +16,7 @@ mod receipts;
 mod replicas;
 mod support;
 mod table;
+mod telemetry;
 mod terminal;
 mod upload_killed;
 mod withdrawal;

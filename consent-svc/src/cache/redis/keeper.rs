@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
 use service_kit::context::Context;
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,18 @@ pub(in crate::cache) fn keep(ctx: &Context, store: &Store, redis: &Arc<Redis>) {
         .with_callback(move |gauge| {
             if let Some(age) = age.upgrade().and_then(|redis| redis.leases.age()) {
                 gauge.observe(age.as_secs_f64(), &[]);
+            }
+        })
+        .build();
+    let primaries = Arc::downgrade(redis);
+    ctx.meter
+        .u64_observable_gauge("consent_redis_up")
+        .with_description("Whether a Redis primary is connected (1) or not (0), by its place")
+        .with_callback(move |gauge| {
+            let Some(redis) = primaries.upgrade() else { return };
+            for (at, node) in redis.nodes.iter().enumerate() {
+                let place = KeyValue::new("primary", i64::try_from(at).unwrap_or(i64::MAX));
+                gauge.observe(node.primary.is_connected().into(), &[place]);
             }
         })
         .build();

@@ -13,7 +13,9 @@ mod primary;
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use opentelemetry::metrics::Meter;
 use redis::RedisError;
+use service_kit::telemetry::Operations;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
@@ -84,13 +86,15 @@ impl Redis {
     pub(super) fn new(
         config: &CacheConfig,
         metrics: Metrics,
+        meter: &Meter,
     ) -> Result<(Self, Vec<impl Future<Output = ()> + Send + use<>>), RedisError> {
         let mut nodes = Vec::new();
         let mut tasks = Vec::new();
+        let operations = Operations::new(meter, "redis");
         for url in &config.redis {
             let (reads, queued_reads) = mpsc::channel(BATCH * 16);
             let (fills, queued_fills) = mpsc::channel(FILLS);
-            let primary = Primary::new(url.expose(), config.timeout.get())?;
+            let primary = Primary::new(url.expose(), config.timeout.get(), operations.clone())?;
             let node = Arc::new(Node { primary, reads, fills });
             let (weak, keep) = (Arc::downgrade(&node), config.keep.get());
             let metrics = metrics.clone();

@@ -1,6 +1,9 @@
 //! One Redis primary: a connection, and four scripts that each make sure whom they talk to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwapOption;
 use redis::{
@@ -8,6 +11,7 @@ use redis::{
     aio::{ConnectionLike as _, MultiplexedConnection},
     io::tcp::TcpSettings,
 };
+use service_kit::telemetry::Operations;
 
 use crate::mutant::{self, Mutant};
 
@@ -58,16 +62,21 @@ struct Connected {
 pub(super) struct Primary {
     client: Client,
     timeout: Duration,
+    operations: Operations,
     connected: ArcSwapOption<Connected>,
 }
 
 impl Primary {
-    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, RedisError> {
+    pub(super) fn new(
+        url: &str,
+        timeout: Duration,
+        operations: Operations,
+    ) -> Result<Self, RedisError> {
         // Otherwise a small command waits for the acknowledgement of the one before it, which the
         // other side holds back: 40 ms a time.
         let at_once = TcpSettings::default().set_nodelay(true);
         let client = Client::open(url.into_connection_info()?.set_tcp_settings(at_once))?;
-        Ok(Self { client, timeout, connected: ArcSwapOption::empty() })
+        Ok(Self { client, timeout, operations, connected: ArcSwapOption::empty() })
     }
 
     /// Whether there is a connection that has not failed.
@@ -131,7 +140,7 @@ impl Primary {
     ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         let within = fill_within.as_millis().to_string();
         let arguments = [identity.as_bytes(), nonce, within.as_bytes()];
-        let found = self.call(|scripts| &scripts.read, keys, &arguments).await?;
+        let found = self.call("read", |scripts| &scripts.read, keys, &arguments).await?;
         let Value::Array(values) = found else { return Err(Fault::Identity) };
         let value = |value| match value {
             Value::BulkString(bytes) => Some(bytes),
@@ -150,7 +159,7 @@ impl Primary {
     ) -> Result<(), Fault> {
         let within = fill_within.as_millis().to_string();
         let arguments = [identity.as_bytes(), nonce, within.as_bytes()];
-        self.counted(|scripts| &scripts.begin, keys, &arguments).await.map(drop)
+        self.counted("begin", |scripts| &scripts.begin, keys, &arguments).await.map(drop)
     }
 
     /// Stores answers, each with the nonce of its fill; gives how many were stored.
@@ -164,13 +173,13 @@ impl Primary {
         let keep = keep.as_millis().to_string();
         let mut arguments = vec![identity.as_bytes(), keep.as_bytes()];
         arguments.extend(values.iter().flat_map(|(nonce, value)| [*nonce, *value]));
-        self.counted(|scripts| &scripts.fill, keys, &arguments).await
+        self.counted("fill", |scripts| &scripts.fill, keys, &arguments).await
     }
 
     /// Forgets answers and fills.
     pub(super) async fn delete(&self, identity: &str, keys: &[&[u8]]) -> Result<(), Fault> {
         for keys in keys.chunks(KEYS_A_CALL) {
-            self.counted(|scripts| &scripts.delete, keys, &[identity.as_bytes()]).await?;
+            self.counted("delete", |scripts| &scripts.delete, keys, &[identity.as_bytes()]).await?;
         }
         Ok(())
     }
@@ -181,11 +190,12 @@ impl Primary {
 
     async fn counted(
         &self,
+        operation: &'static str,
         script: impl Fn(&Connected) -> &String,
         keys: &[&[u8]],
         arguments: &[&[u8]],
     ) -> Result<usize, Fault> {
-        match self.call(script, keys, arguments).await? {
+        match self.call(operation, script, keys, arguments).await? {
             Value::Int(count) => Ok(usize::try_from(count).unwrap_or(0)),
             _ => Err(Fault::Identity),
         }
@@ -193,6 +203,7 @@ impl Primary {
 
     async fn call(
         &self,
+        operation: &'static str,
         script: impl Fn(&Connected) -> &String,
         keys: &[&[u8]],
         arguments: &[&[u8]],
@@ -204,8 +215,10 @@ impl Primary {
         for part in keys.iter().chain(arguments) {
             command.arg(*part);
         }
+        let started = Instant::now();
         let answer = connected.connection.clone().req_packed_command(&command).await;
         let answer = answer.and_then(Value::extract_error).map_err(Fault::from);
+        self.operations.done(operation, || "answers", started.elapsed(), answer.is_err());
         self.noticing(&connected, answer)
     }
 

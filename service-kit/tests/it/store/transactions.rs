@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{DatabaseConnection, IsolationLevel};
+use sea_orm::IsolationLevel;
 use service_kit::{
     config::{Secret, Span},
     store::{
-        InTransaction, StoreConfig, StoreError, Tx, connect, migrate, transaction, transaction_at,
+        InTransaction, Pool, StoreConfig, StoreError, Tx, connect, migrate, transaction,
+        transaction_at,
     },
     test_util::Postgres,
 };
@@ -42,7 +43,7 @@ impl InTransaction for Failure {
     }
 }
 
-async fn with_counters(store: &Fresh) -> DatabaseConnection {
+async fn with_counters(store: &Fresh) -> Pool {
     let db = store.open().await;
     migrate::<Version2>(&db).await.unwrap();
     run(&db, "INSERT INTO counters VALUES (1, 0), (2, 0)").await.unwrap();

@@ -64,5 +64,8 @@ async fn no_call_fails_while_certificates_are_rotated() {
         failures(book.calls.iter()),
         seen.as_millis(),
     );
+    for call in book.calls.iter().filter(|call| call.failed.is_some()) {
+        println!("  {call:?}, rotation begun {:?} before its end", call.ended - begun);
+    }
     assert!(book.calls.iter().all(|call| call.failed.is_none()));
 }

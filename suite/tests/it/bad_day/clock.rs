@@ -59,6 +59,8 @@ async fn a_clock_that_steps_grants_nothing_and_loses_nothing() {
     ] {
         let begun = Instant::now();
         step(&offset, seconds);
+        let off = load.clock_offset().await;
+        assert!((off - seconds).abs() < 5, "{off} s, not {seconds} s");
         sleep(HELD).await;
         let calls = load.book.lock().unwrap().calls.clone();
         let during: Vec<_> = calls.iter().filter(|call| call.ended > begun).collect();

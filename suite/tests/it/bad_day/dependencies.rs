@@ -8,7 +8,7 @@ use std::{
 use tokio::{task::block_in_place, time::sleep};
 
 use super::{
-    load::{DEADLINE, Ended, Load, SLACK, failures},
+    load::{DEADLINE, Load, SLACK, failures},
     world::{SERVICES, World, signal_family, slow},
 };
 use crate::support::connect;
@@ -97,9 +97,7 @@ async fn well_again(load: &Load, healed: Instant, what: &str) -> Duration {
         let failed = calls.iter().filter(|call| call.failed.is_some()).map(|call| call.ended);
         let last = failed.max().map_or(healed, |last| last.max(healed));
         let mut done: BTreeMap<_, bool> = BTreeMap::new();
-        // What is called once, at the start, is not waited for.
-        let steady = |call: &&Ended| !ONCE.contains(&call.method);
-        for call in calls.iter().filter(steady) {
+        for call in calls.iter() {
             *done.entry(call.method).or_default() |= call.begun > last && call.failed.is_none();
         }
         if now - last > QUIET && done.values().all(|done| *done) {
@@ -109,9 +107,6 @@ async fn well_again(load: &Load, healed: Instant, what: &str) -> Duration {
         assert!(now - healed < SOON, "{what}: {:?} ago, {waiting:?}", now - healed);
     }
 }
-
-const ONCE: [&str; 5] =
-    ["CreatePolicy", "PublishPolicy", "PutSubject", "PutBusiness", "CreateAudience"];
 
 async fn in_turn(whats: &[&str]) {
     let mut world = World::start(1).await;

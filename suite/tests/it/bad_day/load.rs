@@ -34,8 +34,11 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-/// How long every caller is ready to wait.
-pub(super) const DEADLINE: Duration = Duration::from_secs(2);
+/// How long callers are ready to wait for an answer to a question.
+const READ_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long for a write, as the contract has it: more than a first write waits after Redis failed.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How much longer a call may take: this machine may be busy with other things.
 pub(super) const SLACK: Duration = Duration::from_secs(2);
@@ -72,7 +75,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// One call. Nothing if it failed.
+    /// One question. Nothing if it was not answered.
     pub(super) async fn call<Q, A, F>(
         &self,
         method: &'static str,
@@ -82,11 +85,24 @@ impl Peer {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        self.call_within(READ_DEADLINE, method, message, send).await
+    }
+
+    async fn call_within<Q, A, F>(
+        &self,
+        deadline: Duration,
+        method: &'static str,
+        message: Q,
+        send: impl FnOnce(Request<Q>) -> F,
+    ) -> Option<A>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.token.clone());
-        request.set_timeout(DEADLINE);
+        request.set_timeout(deadline);
         let begun = Instant::now();
-        let answer = tokio::time::timeout(DEADLINE + SLACK, send(request)).await;
+        let answer = tokio::time::timeout(deadline + SLACK, send(request)).await;
         let ended = Instant::now();
         let mut book = self.book.lock().unwrap();
         let (answer, failed) = match answer {
@@ -104,7 +120,7 @@ impl Peer {
         answer
     }
 
-    /// Calls until it is answered.
+    /// One write, sent again until it is acknowledged.
     pub(super) async fn until<Q: Clone, A, F>(
         &self,
         method: &'static str,
@@ -115,7 +131,9 @@ impl Peer {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         loop {
-            if let Some(answer) = self.call(method, message.clone(), &mut send).await {
+            if let Some(answer) =
+                self.call_within(DEADLINE, method, message.clone(), &mut send).await
+            {
                 return answer;
             }
             tokio::time::sleep(PAUSE).await;
@@ -187,6 +205,8 @@ impl Load {
         load.people(4, &policy);
         load.audiences(2).await;
         load.blockers(2, &policy).await;
+        // What was so far is not about what is to come.
+        load.book.lock().unwrap().calls.clear();
         load
     }
 
@@ -223,7 +243,8 @@ impl Load {
         for number in 0..count {
             let (peer, stop, policy) = (self.app(), self.stop.clone(), policy.clone());
             let id = format!("fickle-{number}");
-            self.callers.push(tokio::spawn(async move { changes_mind(peer, stop, policy, id).await }));
+            self.callers
+                .push(tokio::spawn(async move { changes_mind(peer, stop, policy, id).await }));
         }
     }
 
@@ -251,7 +272,8 @@ impl Load {
             let business = self.peer(&Caller::business("shop", "shop-ltd"));
             let ads = self.peer(&Caller::named(Role::AdServer, "ads"));
             let stop = self.stop.clone();
-            self.callers.push(tokio::spawn(async move { renames(business, ads, stop, number).await }));
+            self.callers
+                .push(tokio::spawn(async move { renames(business, ads, stop, number).await }));
         }
     }
 
@@ -269,7 +291,7 @@ impl Load {
         self.stop.store(true, Relaxed);
         let mut promised = Vec::new();
         for caller in self.callers.drain(..) {
-            promised.push(tokio::time::timeout(4 * DEADLINE, caller).await.unwrap().unwrap());
+            promised.push(tokio::time::timeout(3 * DEADLINE, caller).await.unwrap().unwrap());
         }
         for promise in promised {
             self.verify(promise).await;
@@ -298,6 +320,20 @@ impl Load {
         }
     }
 
+    /// By how many seconds the services' clock is off, as they tell by what they record.
+    pub(super) async fn clock_offset(&self) -> i64 {
+        let app = self.app();
+        let id = format!("clock-{:?}", Instant::now());
+        let id = id.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
+        let send = |request| async { app.consent().put_subject(request).await };
+        app.until("PutSubject", somebody(&id), send).await;
+        let list = consent::ListEventsRequest { subject_id: id, ..Default::default() };
+        let send = |request| async { app.consent().list_events(request).await };
+        let events = app.until("ListEvents", list, send).await.events;
+        let now = Clock::system().now().get() / 1_000;
+        events[0].recorded_at.unwrap().seconds - now
+    }
+
     /// The decisions of somebody, by the ids of their events.
     async fn events(&self, id: &str) -> Vec<String> {
         let app = self.app();
@@ -310,9 +346,10 @@ impl Load {
             };
             let send = |request| async { app.consent().list_events(request).await };
             let page = app.until("ListEvents", list, send).await;
-            let decisions = page.events.into_iter().filter(|event| {
-                event.kind() != consent::EventKind::SubjectPut
-            });
+            let decisions = page
+                .events
+                .into_iter()
+                .filter(|event| event.kind() != consent::EventKind::SubjectPut);
             found.extend(decisions.map(|event| event.event_id));
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -340,19 +377,22 @@ impl Load {
     }
 }
 
-/// Makes somebody known who agrees to everything: the event.
-async fn agree(app: &Peer, policy: &consent::Policy, id: &str, round: &str) -> String {
-    let put = consent::PutSubjectRequest {
+fn somebody(id: &str) -> consent::PutSubjectRequest {
+    consent::PutSubjectRequest {
         request_id: format!("put-{id}"),
         subject_id: id.to_owned(),
         jurisdiction: "DE".to_owned(),
         age_band: consent::AgeBand::Adult.into(),
         account_created_at: Some(Timestamp { seconds: 1, nanos: 0 }),
         apps: vec!["social".to_owned()],
-    };
+    }
+}
+
+/// Makes somebody known who agrees to everything: the event.
+async fn agree(app: &Peer, policy: &consent::Policy, id: &str, round: &str) -> String {
     if round == "first" {
         let send = |request| async { app.consent().put_subject(request).await };
-        app.until("PutSubject", put, send).await;
+        app.until("PutSubject", somebody(id), send).await;
     }
     let spec = policy.spec.as_ref().unwrap();
     let asked =
@@ -378,8 +418,7 @@ async fn agree(app: &Peer, policy: &consent::Policy, id: &str, round: &str) -> S
 
 /// Whether ads are granted to somebody; nothing if it is not answered.
 pub(super) async fn granted(app: &Peer, id: &str) -> Option<bool> {
-    let check =
-        consent::CheckRequest { subject_id: id.to_owned(), purpose_id: ADS.to_owned() };
+    let check = consent::CheckRequest { subject_id: id.to_owned(), purpose_id: ADS.to_owned() };
     let send = |request| async { app.consent().check(request).await };
     let answer = app.call("Check", check, send).await?;
     Some(answer.outcome() == consent::Outcome::Granted)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::{
-    load::{DEADLINE, SLACK, Load, failures},
+    load::{DEADLINE, Load, SLACK, failures},
     world::{SERVICES, World},
 };
 use crate::support::connect;

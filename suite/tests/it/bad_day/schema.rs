@@ -1,7 +1,10 @@
 //! Migrations run twice, and by several processes at once; a program started on a schema that is
 //! not its own.
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use service_kit::test_util::Postgres;
@@ -14,9 +17,8 @@ use crate::{cluster::Cluster, support::service_binary};
 const AT_ONCE: usize = 4;
 
 struct Store {
-    cluster: Cluster,
     name: &'static str,
-    config: String,
+    config: PathBuf,
     db: DatabaseConnection,
     _directory: tempfile::TempDir,
 }
@@ -24,9 +26,8 @@ struct Store {
 impl Store {
     async fn of(name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (cluster, url) = block_in_place(|| {
-            (Cluster::new(directory.path(), ""), Postgres::shared().database())
-        });
+        let (cluster, url) =
+            block_in_place(|| (Cluster::new(directory.path(), ""), Postgres::shared().database()));
         let own = match name {
             "consent-svc" => String::new(),
             _ => format!(
@@ -34,15 +35,16 @@ impl Store {
                 "s".repeat(32)
             ),
         };
-        let config = format!("[store]\nurl = \"{url}\"\nmax_connections = 4\n{own}");
+        let service = format!("[store]\nurl = \"{url}\"\nmax_connections = 4\n{own}");
+        // Once: several processes read it at once.
+        let config = cluster.configuration(name, &service, "127.0.0.1:0");
         let db = Database::connect(url).await.unwrap();
-        Self { cluster, name, config, db, _directory: directory }
+        Self { name, config, db, _directory: directory }
     }
 
     fn command(&self, command: &str) -> Command {
-        let file = self.cluster.configuration(self.name, &self.config, "127.0.0.1:0");
         let mut started = Command::new(service_binary(self.name));
-        started.arg("--config").arg(file).arg(command);
+        started.arg("--config").arg(&self.config).arg(command);
         started.stdout(Stdio::piped()).stderr(Stdio::piped());
         started
     }

@@ -94,12 +94,17 @@ impl World {
         }
         let trust = world.cluster.trust();
         let scheme = world.scheme();
-        let upstreams: String = world.services.iter().map(|service| {
-            let links = service.replicas.iter().map(|one| format!("{scheme}://{}", one.link.address));
-            let name = service.name.trim_end_matches("-svc");
-            let links: Vec<_> = links.collect();
-            format!("[upstreams.{name}]\nendpoints = {links:?}\n{trust}")
-        }).collect();
+        let upstreams: String = world
+            .services
+            .iter()
+            .map(|service| {
+                let links =
+                    service.replicas.iter().map(|one| format!("{scheme}://{}", one.link.address));
+                let name = service.name.trim_end_matches("-svc");
+                let links: Vec<_> = links.collect();
+                format!("[upstreams.{name}]\nendpoints = {links:?}\n{trust}")
+            })
+            .collect();
         let config = format!("[quota]\nenabled = false\n{upstreams}");
         let file = world.cluster.configuration("gateway", &config, ANY);
         let mut command = Command::new(service_binary("gateway"));
@@ -129,12 +134,7 @@ impl World {
         if self.cluster.tls { "https" } else { "http" }
     }
 
-    async fn add(
-        &mut self,
-        name: &'static str,
-        replicas: usize,
-        environment: &[(String, String)],
-    ) {
+    async fn add(&mut self, name: &'static str, replicas: usize, environment: &[(String, String)]) {
         let url = self.postgres.database();
         let store = url.replace(&host(&url).to_string(), &self.database.address.to_string());
         let own = match name {

@@ -212,8 +212,13 @@ impl Load {
 
     pub(super) fn peer(&self, caller: &Caller) -> Peer {
         // Longer than the test, whatever is done to the clock.
+        self.peer_for(caller, Duration::from_hours(1))
+    }
+
+    /// Somebody whose token expires after so long.
+    fn peer_for(&self, caller: &Caller, valid: Duration) -> Peer {
         let now = Clock::system().now().minus(Duration::from_mins(1));
-        let token = self.issuer.issue(caller, now, Duration::from_hours(1));
+        let token = self.issuer.issue(caller, now, valid);
         let token = format!("Bearer {token}").parse().unwrap();
         Peer { channel: self.channel.clone(), token, book: self.book.clone() }
     }
@@ -251,6 +256,12 @@ impl Load {
     /// Whether a call gets there at all.
     pub(super) async fn answered(&self) -> bool {
         granted(&self.app(), "nobody").await.is_some()
+    }
+
+    /// Whether a token that expires within minutes is believed.
+    pub(super) async fn believed(&self, valid: Duration) -> bool {
+        let peer = self.peer_for(&Caller::named(Role::App, "messenger"), valid);
+        granted(&peer, "nobody").await.is_some()
     }
 
     async fn audiences(&mut self, count: usize) {
@@ -318,20 +329,6 @@ impl Load {
                 assert_eq!(found, blocked, "{id}");
             }
         }
-    }
-
-    /// By how many seconds the services' clock is off, as they tell by what they record.
-    pub(super) async fn clock_offset(&self) -> i64 {
-        let app = self.app();
-        let id = format!("clock-{:?}", Instant::now());
-        let id = id.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
-        let send = |request| async { app.consent().put_subject(request).await };
-        app.until("PutSubject", somebody(&id), send).await;
-        let list = consent::ListEventsRequest { subject_id: id, ..Default::default() };
-        let send = |request| async { app.consent().list_events(request).await };
-        let events = app.until("ListEvents", list, send).await.events;
-        let now = Clock::system().now().get() / 1_000;
-        events[0].recorded_at.unwrap().seconds - now
     }
 
     /// The decisions of somebody, by the ids of their events.

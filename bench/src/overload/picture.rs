@@ -38,6 +38,9 @@ const CORNER: (f64, f64) = (60.0, 40.0);
 const SIZE: (f64, f64) = (480.0, 240.0);
 const MOST: (f64, f64) = (3.0, 1.2);
 
+/// What is drawn of a point.
+type Share = fn(&Point) -> f64;
+
 fn place(factor: f64, share: f64) -> (f64, f64) {
     (CORNER.0 + SIZE.0 * factor / MOST.0, CORNER.1 + SIZE.1 * (1.0 - share / MOST.1))
 }
@@ -84,9 +87,10 @@ pub(super) fn draw(points: &[Point], most: f64) -> String {
             tick * 100.0
         );
     }
+    let (goodput, shed): (Share, Share) = (|point| point.goodput, |point| point.shed);
     for (name, colour, of) in [
-        ("served, of the maximum", "#06c", (|point| point.goodput) as fn(&Point) -> f64),
-        ("shed, of what is offered", "#c60", |point| point.shed),
+        ("served, of the maximum", "#06c", goodput),
+        ("shed, of what is offered", "#c60", shed),
     ] {
         let places = points.iter().map(|point| {
             let (x, y) = place(point.factor, of(point));

@@ -24,9 +24,6 @@ mount -t tmpfs -o size=16m none "$1" || exit 70
 "$2" --config "$3" migrate && exec "$2" --config "$3"
 "#;
 
-/// So many writes must have been refused: the database has some room of its own first.
-const REFUSED: usize = 10;
-
 /// How long there is no room, at least.
 const HELD: Duration = Duration::from_secs(3);
 
@@ -57,7 +54,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     // Again and again: what the database gives back is taken, too.
     until(|| {
         fill(&ballast);
-        refused(&load) >= REFUSED
+        refused(&load) > 0
     })
     .await;
     while full.elapsed() < HELD {
@@ -68,9 +65,8 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
         let book = load.book.lock().unwrap();
         book.calls.iter().filter(|call| call.ended > full).cloned().collect()
     };
-    let checks = during.iter().filter(|call| call.method == "Check").count();
     let (asked, written): (Vec<_>, Vec<_>) = during.iter().partition(|call| call.method == "Check");
-    assert!(asked.iter().all(|call| call.failed.is_none()), "{}", failures(asked.into_iter()));
+    assert!(asked.iter().all(|call| call.failed.is_none()));
     // Whoever asks is answered all the while.
     assert!(load.answered().await);
     let room = Instant::now();
@@ -88,11 +84,11 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let again = again.unwrap().saturating_duration_since(room);
     let book = load.end().await;
     println!(
-        "RELIABILITY | disk full (SQLite) | {} writes, {}; {} checks answered | well after {} ms | {} calls, nothing \
-         acknowledged was lost",
+        "RELIABILITY | disk full (SQLite) | {} writes, {}; {} checks answered | well after {} ms | {} calls, \
+         nothing acknowledged was lost",
         written.len(),
         failures(written.iter().copied()),
-        checks,
+        asked.len(),
         again.as_millis(),
         book.calls.len()
     );

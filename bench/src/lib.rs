@@ -15,6 +15,7 @@ pub mod empty;
 pub mod gateway;
 pub mod machine;
 pub mod open_loop;
+pub mod overload;
 pub mod recorder;
 pub mod report;
 pub mod required;

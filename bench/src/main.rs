@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ::gateway::Gateway;
 use audience_svc::AudienceService;
 use bench::{
-    audience, consent, consent_faults, consent_model, empty, gateway, suggest,
+    audience, consent, consent_faults, consent_model, empty, gateway, overload, suggest,
     svc::{self, ServeOptions},
 };
 use clap::{Parser, Subcommand};
@@ -33,6 +33,8 @@ enum Command {
     Suggest(suggest::Command),
     /// The gateway, against the service itself and against nginx in its place
     Gateway(gateway::Options),
+    /// What is served when more is asked than can be done
+    Overload(overload::Options),
     /// Looks for stale answers of consent-svc while everything around it fails
     ConsentFaults(consent_faults::Options),
     /// Searches the model of consent-svc's strict cache for a stale answer, and its mutants
@@ -74,6 +76,7 @@ fn run(command: Command) -> bench::Result<ExitCode> {
         Command::Consent(options) => Ok(runtime.block_on(consent::measure(&options))?.finish()),
         Command::Audience(options) => Ok(runtime.block_on(audience::measure(&options))?.finish()),
         Command::Suggest(command) => runtime.block_on(suggest::measure(&command)),
+        Command::Overload(options) => Ok(runtime.block_on(overload::measure(&options))?.finish()),
         Command::Gateway(options) => Ok(runtime.block_on(gateway::measure(&options))?.finish()),
         Command::ServeGateway(options) => {
             ::gateway::use_small_pages();

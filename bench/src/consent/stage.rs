@@ -196,7 +196,7 @@ impl Stage {
     }
 
     /// A call of a method of the service without a message.
-    pub(super) fn method(&self, name: &str) -> Result<Unary> {
+    pub(crate) fn method(&self, name: &str) -> Result<Unary> {
         Unary::new(&format!("/assent.consent.v1.ConsentService/{name}"), &(), Some(&self.keys.app))
     }
 }
@@ -207,7 +207,7 @@ pub(super) fn batch(subject_ids: Vec<String>) -> BatchCheckRequest {
 }
 
 /// The messages of checks of one subject each, by its number.
-pub(super) fn checks(subjects: usize) -> Result<Vec<Bytes>> {
+pub(crate) fn checks(subjects: usize) -> Result<Vec<Bytes>> {
     let message = |subject| proto::consent::v1::CheckRequest {
         subject_id: id(subject),
         purpose_id: SHARE.to_owned(),

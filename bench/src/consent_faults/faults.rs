@@ -4,14 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use service_kit::test_util::{Proxy, Way};
 use tokio::{task::block_in_place, time::sleep};
 
-use super::{
-    primary::Pair,
-    proxy::{Proxy, Way},
-    tally::Tally,
-    world::World,
-};
+use super::{primary::Pair, tally::Tally, world::World};
 use crate::Result;
 
 /// Something that goes wrong with a process, or a server.

@@ -1,5 +1,5 @@
 //! `bench consent-faults`: does an acknowledged withdrawal ever get a stale yes? Real processes
-//! (replicas of consent-svc, PostgreSQL, Redis) on a network that is [ours](proxy), with everything
+//! (replicas of consent-svc, PostgreSQL, Redis) on a network that is [ours](service_kit::test_util::Proxy), with everything
 //! going wrong again and again, and every answer judged by an exact [`history`].
 
 mod cache_use;
@@ -9,7 +9,6 @@ mod governor;
 pub mod history;
 pub mod mutants;
 mod primary;
-pub mod proxy;
 mod replica;
 mod run;
 mod setup;

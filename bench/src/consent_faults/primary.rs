@@ -7,13 +7,12 @@ use std::{
 };
 
 use redis::{Client, Cmd, FromRedisValue, aio::MultiplexedConnection};
-use service_kit::test_util::Redis;
+use service_kit::test_util::{Proxy, Redis, Way};
 use tokio::{
     task::{block_in_place, spawn_blocking},
     time::{Instant, sleep},
 };
 
-use super::proxy::{Proxy, Way};
 use crate::{Result, svc::Stopped};
 
 /// How long a server may take to become another's replica.

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
+use service_kit::test_util::Proxy;
 use tonic::transport::Channel;
 
-use super::proxy::Proxy;
 use crate::{
     Result,
     svc::{Keys, Program, Service, Stopped},

@@ -4,12 +4,10 @@
 use std::{future::pending, time::Duration};
 
 use rand_chacha::ChaCha8Rng;
+use service_kit::test_util::{Proxy, Way};
 use tokio::{time::sleep, try_join};
 
-use super::{
-    faults::Breaker,
-    proxy::{Proxy, Way},
-};
+use super::faults::Breaker;
 use crate::Result;
 
 /// Something that is wrong all the time, or again and again.

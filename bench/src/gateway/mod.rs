@@ -6,7 +6,7 @@ mod kill;
 mod nginx;
 mod required;
 mod sink;
-mod stage;
+pub(crate) mod stage;
 mod unary;
 mod upload;
 

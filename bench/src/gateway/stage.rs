@@ -28,7 +28,7 @@ const METHOD: &str = "/assent.consent.v1.ConsentService/GetReceiptKeys";
 /// Where the gateway counts calls against quotas. It always authenticates: that cannot be turned
 /// off, and a token that was verified before is a hash look-up.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Quotas<'a> {
+pub(crate) enum Quotas<'a> {
     /// In its memory, as without further configuration.
     Memory,
     /// In the Redis at this URL.
@@ -121,7 +121,7 @@ impl Bearer {
 
 /// Starts a gateway that believes these keys, in front of replicas of one service, which stands
 /// for all of them. `directory` gets its configuration.
-pub(super) fn gateway(
+pub(crate) fn gateway(
     keys: &Keys,
     directory: &Path,
     service: &[SocketAddr],

@@ -42,7 +42,7 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     key_id: String,
     telemetry: String,
-    tls: bool,
+    pub(crate) tls: bool,
     /// In the order in which they were started: callers last.
     pub(crate) processes: Vec<Process>,
     /// Where each service's replicas listen.
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     /// What a client of a process is told of the certificates.
-    fn trust(&self) -> String {
+    pub(crate) fn trust(&self) -> String {
         let file = self.directory.join("ca.pem");
         if self.tls { format!("ca_file = \"{}\"\n", file.display()) } else { String::new() }
     }
@@ -146,10 +146,18 @@ impl Cluster {
 
     /// The same, at this address.
     pub(crate) fn spawn_at(&mut self, name: &'static str, service: &str, address: &str) -> String {
-        let file = self.configuration(name, service, address);
         let mut command = Command::new(service_binary(name));
-        command.arg("--config").arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Process::spawn(&mut command);
+        command.arg("--config").arg(self.configuration(name, service, address));
+        let (process, address, metrics) = self.launch(name, &mut command);
+        self.processes.push(process);
+        self.services.entry(name).or_default().push(address.clone());
+        self.metrics.push(metrics);
+        address
+    }
+
+    /// Starts a process by this command: where it listens, and where it tells its metrics.
+    pub(crate) fn launch(&self, name: &str, command: &mut Command) -> (Process, String, String) {
+        let mut process = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let scheme = if self.tls { "https" } else { "http" };
         let told = process.told(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
@@ -160,19 +168,16 @@ impl Cluster {
         let Some((address, metrics)) = told else {
             panic!("{name} ended: {}", String::from_utf8_lossy(&process.printed()));
         };
-        self.processes.push(process);
-        self.services.entry(name).or_default().push(address.clone());
-        self.metrics.push(metrics);
-        address
+        (process, address, metrics)
     }
 
-    fn configuration(&self, name: &str, service: &str, address: &str) -> PathBuf {
+    pub(crate) fn configuration(&self, name: &str, service: &str, address: &str) -> PathBuf {
         let (directory, key_id) = (self.directory.display(), &self.key_id);
         let telemetry = &self.telemetry;
         let tls = if self.tls {
             format!(
                 "[server.tls]\ncertificate = \"{directory}/server.pem\"\n\
-                 key = \"{directory}/server.key\""
+                 key = \"{directory}/server.key\"\nreload_interval = \"1s\""
             )
         } else {
             String::new()
@@ -204,7 +209,7 @@ impl Cluster {
 }
 
 /// An authority, `ca.pem`, and a certificate of 127.0.0.1 that it has signed.
-fn write_certificates(directory: &Path) {
+pub(crate) fn write_certificates(directory: &Path) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, "the authority of a test");
@@ -223,7 +228,7 @@ fn write_certificates(directory: &Path) {
 }
 
 /// Whether the process with this administration URL says so.
-fn is_ready(url: &str) -> bool {
+pub(crate) fn is_ready(url: &str) -> bool {
     let address = url.trim_start_matches("http://");
     let answer = || {
         let mut stream = TcpStream::connect(address)?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
+mod bad_day;
 mod bad_input;
 mod canary;
 mod clients;

@@ -39,8 +39,11 @@ impl Process {
 
     /// SIGTERM, as a supervisor sends it.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        signal("TERM", &[self.id()]);
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -78,6 +81,13 @@ impl Process {
         self.wait();
         self.printed.drain(..).flat_map(|thread| thread.join().unwrap()).collect()
     }
+}
+
+/// Sends a signal to processes.
+pub(crate) fn signal(name: &str, processes: &[u32]) {
+    let ids = processes.iter().map(u32::to_string);
+    let sent = Command::new("kill").arg(format!("-{name}")).args(ids).status();
+    assert!(sent.unwrap().success());
 }
 
 fn gather(mut from: impl Read + Send + 'static, mut to: Vec<u8>) -> JoinHandle<Vec<u8>> {

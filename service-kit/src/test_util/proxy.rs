@@ -5,6 +5,7 @@
 //! sides and neither side knows.
 
 use std::{
+    io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,8 +22,6 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::task::AbortOnDropHandle;
-
-use crate::Result;
 
 /// How one direction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,25 +53,33 @@ pub struct Link {
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
-    target: Arc<Mutex<SocketAddr>>,
+    target: Arc<Mutex<Vec<SocketAddr>>>,
     link: watch::Sender<Link>,
     _accepting: AbortOnDropHandle<()>,
 }
 
 impl Proxy {
     /// A proxy on a free port.
-    pub async fn start(target: SocketAddr) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the system has no port.
+    pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (link, watching) = watch::channel(Link::default());
-        let target = Arc::new(Mutex::new(target));
+        let target = Arc::new(Mutex::new(vec![target]));
         let accepting = tokio::spawn(accept(listener, target.clone(), watching));
         Ok(Self { address, target, link, _accepting: AbortOnDropHandle::new(accepting) })
     }
 
     /// New connections go elsewhere from now on; open ones stay where they are.
     pub fn switch(&self, target: SocketAddr) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+        self.balance(vec![target]);
+    }
+
+    /// New connections go to the first of these that takes them, each time from the next one on.
+    pub fn balance(&self, targets: Vec<SocketAddr>) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = targets;
     }
 
     /// Ends all connections. What was under way is lost.
@@ -93,7 +100,7 @@ impl Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: Arc<Mutex<SocketAddr>>,
+    target: Arc<Mutex<Vec<SocketAddr>>>,
     link: watch::Receiver<Link>,
 ) {
     let mut connections = JoinSet::new();
@@ -104,14 +111,20 @@ async fn accept(
         if link.borrow().refuses {
             continue;
         }
-        let far = *target.lock().unwrap_or_else(PoisonError::into_inner);
+        let far = {
+            let mut targets = target.lock().unwrap_or_else(PoisonError::into_inner);
+            if !targets.is_empty() {
+                targets.rotate_left(1);
+            }
+            targets.clone()
+        };
         connections.spawn(connect(near, far, link.clone()));
     }
 }
 
-async fn connect(near: TcpStream, far: SocketAddr, mut link: watch::Receiver<Link>) {
+async fn connect(near: TcpStream, far: Vec<SocketAddr>, mut link: watch::Receiver<Link>) {
     // Without the other side, the connection is closed.
-    let Ok(far) = TcpStream::connect(far).await else { return };
+    let Ok(far) = TcpStream::connect(far.as_slice()).await else { return };
     if near.set_nodelay(true).and_then(|()| far.set_nodelay(true)).is_err() {
         return;
     }
@@ -134,7 +147,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut link: watch::Receiver<Link>,
     way: fn(&Link) -> Way,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = from.read(&mut buffer).await?;

@@ -36,6 +36,8 @@ use self::{
     memory::Memory,
     probe::probe,
 };
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::snapshot::fuzzing;
 pub use self::{
     loading::Loading,
     snapshot::{Mark, Section, Snapshot, SnapshotError, SnapshotFile},

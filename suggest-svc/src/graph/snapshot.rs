@@ -101,14 +101,15 @@ impl Snapshot {
     }
 
     /// What a mapped file has; `is_foreign`: all of it is read and checked first.
-    fn of(map: &Arc<Mmap>, is_foreign: bool) -> Result<Self, SnapshotError> {
+    pub(super) fn of(map: &Arc<Mmap>, is_foreign: bool) -> Result<Self, SnapshotError> {
         let (header, body) = map.split_at_checked(HEADER).ok_or(SnapshotError::NotASnapshot)?;
         let number = |at: usize| header.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
         let number = |at: usize| number(at).ok_or(SnapshotError::Damaged);
         if header[..8] != MAGIC {
             return Err(SnapshotError::NotASnapshot);
         }
-        if number(72)? != xxh3_64(&header[..72]) {
+        // The fuzz target looks at what is behind the checksums.
+        if number(72)? != xxh3_64(&header[..72]) && !cfg!(fuzzing) {
             return Err(SnapshotError::Damaged);
         }
         // The upper half is zero.
@@ -116,7 +117,7 @@ impl Snapshot {
             Ok(FORMAT) => {}
             other => return Err(SnapshotError::OtherFormat(other.unwrap_or(u32::MAX))),
         }
-        if is_foreign && number(64)? != xxh3_64(body) {
+        if is_foreign && number(64)? != xxh3_64(body) && !cfg!(fuzzing) {
             return Err(SnapshotError::Damaged);
         }
         let snapshot = Self::parts(map, header).ok_or(SnapshotError::Damaged)?;

@@ -39,6 +39,8 @@ use crate::{
 use entity::{block, change as changes, contact_settings, erased, head, request};
 use migration::Migrator;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use change::fuzz;
 pub(crate) use export::Held;
 pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};

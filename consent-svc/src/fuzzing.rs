@@ -9,9 +9,9 @@ pub use crate::{
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use prost::Message as _;
     use prost_types::{Duration, Timestamp};
-    use proptest::prelude::*;
     use proto::consent::v1 as pb;
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -45,7 +45,8 @@ pub fn request(data: &[u8]) {
     assert_eq!(dynamic.encode_to_vec().len(), again.encode_to_vec().len(), "{name}");
     let Err(status) = bad.finish() else { return };
     let answer = status.into_http::<tonic::body::Body>();
-    let bytes: usize = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes: usize =
+        answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     assert!(bytes < MOST_METADATA, "{name}: {bytes} bytes of metadata");
 }
 

@@ -215,7 +215,10 @@ pub fn fuzz(data: &[u8]) {
         let what = Suggested { subject: text.into(), reason: Reason::WiderCircle, day: 100 };
         let id = ids.seal(&viewer, &what);
         let fits = text.len() <= SUBJECT;
-        assert_eq!(ids.open(&viewer, &id, 100), if fits { Ok(what) } else { Err(NotYours::Unknown) });
+        assert_eq!(
+            ids.open(&viewer, &id, 100),
+            if fits { Ok(what) } else { Err(NotYours::Unknown) }
+        );
     }
     let mut content = [0; CONTENT];
     let bytes = data.len().min(CONTENT);

@@ -29,6 +29,8 @@ use std::{
 
 use identifiers::MatchKey;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::snapshot::fuzzing;
 use self::{
     base::Base,
     delta::Delta,
@@ -36,8 +38,6 @@ use self::{
     memory::Memory,
     probe::probe,
 };
-#[cfg(any(test, fuzzing))]
-pub(crate) use self::snapshot::fuzzing;
 pub use self::{
     loading::Loading,
     snapshot::{Mark, Section, Snapshot, SnapshotError, SnapshotFile},

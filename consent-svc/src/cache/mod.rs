@@ -30,13 +30,13 @@ use service_kit::{boot::BootError, context::Context};
 
 pub(crate) use boot_time::BootTime;
 pub use config::CacheConfig;
-#[cfg(any(test, fuzzing))]
-pub(crate) use value::fuzz as fuzz_answers;
 use in_process::{InProcess, Seen};
 pub(crate) use lease::{Lease, Row, drift};
 pub(crate) use metrics::Metrics;
 pub(crate) use redis::Redis;
 use redis::{Found, Ticket};
+#[cfg(any(test, fuzzing))]
+pub(crate) use value::fuzz as fuzz_answers;
 pub(crate) use value::{Answers, encode};
 
 use crate::store::Store;

@@ -79,7 +79,9 @@ pub(crate) fn fuzz(data: &[u8]) {
         match parse(data, is_toml) {
             Ok(policy) => {
                 let mut message = DynamicMessage::new(
-                    proto::contract::pool().get_message_by_name("assent.consent.v1.PolicySpec").unwrap(),
+                    proto::contract::pool()
+                        .get_message_by_name("assent.consent.v1.PolicySpec")
+                        .unwrap(),
                 );
                 message.transcode_from(&policy).unwrap();
                 assert_eq!(message.descriptor().name(), "PolicySpec");

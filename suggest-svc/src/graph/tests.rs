@@ -513,7 +513,9 @@ fn a_snapshot_whose_rows_are_not_rows_is_refused() {
     // A name that comes twice leaves everybody else where they are.
     let twice = file(["ann", "ann", "cy"], [&[to(2)], &[], &[to(0)]]).unwrap();
     let mut builder = Builder::with(twice);
-    ["ann", "cy"].map(|name| builder.consent(&Subject::from(name), i64::MAX, i64::MAX));
+    for name in ["ann", "cy"] {
+        builder.consent(&Subject::from(name), i64::MAX, i64::MAX);
+    }
     let graph = builder.finish(0);
     let ordinal = |name: &str| graph.ordinal(&Subject::from(name)).unwrap();
     assert_eq!((graph.len(), graph.adjacent(ordinal("ann"), ordinal("cy"))), (3, true));

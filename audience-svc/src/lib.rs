@@ -15,6 +15,9 @@ pub mod domain;
 mod error;
 mod export;
 mod following;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod housekeeping;
 pub mod index;

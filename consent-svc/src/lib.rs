@@ -8,6 +8,9 @@ mod cache;
 pub mod config;
 pub mod domain;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 pub mod mutant;
 pub mod receipt;

@@ -16,6 +16,9 @@
 mod digest;
 mod email;
 mod external_id;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod invisible;
 mod kind;
 mod match_key;

@@ -24,6 +24,14 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> 
     for message in reachable.values() {
         write_impl(pool, message, &mut code)?;
     }
+    // Every request by its name, so that none can be forgotten where they are read from any bytes.
+    writeln!(code, "#[cfg(any(test, fuzzing))]")?;
+    writeln!(code, "pub(crate) const READERS: &[(&str, crate::fuzzing::Reader)] = &[")?;
+    for message in reachable.values() {
+        let (name, path) = (message.full_name(), rust_path(message));
+        writeln!(code, "    ({name:?}, crate::fuzzing::read::<{path}>),")?;
+    }
+    writeln!(code, "];")?;
     Ok(code)
 }
 

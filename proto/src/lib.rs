@@ -7,6 +7,9 @@
 mod checked;
 pub mod codec;
 pub mod contract;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod rules;
 pub mod status;
 

@@ -8,6 +8,9 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod context;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gather;
 pub mod grpc;
 pub mod health;

@@ -19,6 +19,9 @@ mod export;
 mod exposure;
 mod feedback;
 mod following;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 mod grpc;
 mod live;

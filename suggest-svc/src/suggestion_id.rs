@@ -200,6 +200,37 @@ fn reason(code: u8) -> Option<Reason> {
     all.into_iter().find(|reason| self::code(*reason) == code)
 }
 
+/// As an id, and as the content of one: for the fuzz targets.
+///
+/// # Panics
+/// When an id is accepted that was not given.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(data: &[u8]) {
+    let ids = SuggestionIds::new(b"secret", &PurposeConfig::default());
+    let viewer = Subject::from("ann");
+    if let Ok(text) = std::str::from_utf8(data) {
+        // Under a secret that makes none here: a fuzzer sees what is compared, and would send it back.
+        let unused = SuggestionIds::new(b"never used", &PurposeConfig::default());
+        assert_eq!(unused.open(&viewer, text, 100), Err(NotYours::Unknown), "nobody was given it");
+        let what = Suggested { subject: text.into(), reason: Reason::WiderCircle, day: 100 };
+        let id = ids.seal(&viewer, &what);
+        let fits = text.len() <= SUBJECT;
+        assert_eq!(
+            ids.open(&viewer, &id, 100),
+            if fits { Ok(what) } else { Err(NotYours::Unknown) }
+        );
+    }
+    let mut content = [0; CONTENT];
+    let bytes = data.len().min(CONTENT);
+    content[..bytes].copy_from_slice(&data[..bytes]);
+    let iv = ids.vector(&content);
+    let mut sealed = content;
+    ids.mask(&iv, &mut sealed);
+    let id = BASE64_URL_SAFE_NO_PAD.encode([iv.as_slice(), sealed.as_slice()].concat());
+    assert_eq!(ids.genuine(&id), Some(content));
+    let _ = (ids.open(&viewer, &id, 0), parse(&content));
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

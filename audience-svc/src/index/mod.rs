@@ -29,6 +29,8 @@ use std::{
 
 use identifiers::MatchKey;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::snapshot::fuzzing;
 use self::{
     base::Base,
     delta::Delta,

@@ -14,6 +14,8 @@
 //! It is read into memory and not mapped: a mapped page can be dropped at any time, and a probe
 //! would wait for a disk.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod read;
 #[cfg(test)]
 pub(super) mod tests;

@@ -8,6 +8,8 @@ pub(crate) mod directory;
 mod entity;
 pub(crate) mod erasures;
 pub(crate) mod feed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod list_changes;
 pub(crate) mod members;
 mod migration;

@@ -35,6 +35,8 @@ pub(crate) use lease::{Lease, Row, drift};
 pub(crate) use metrics::Metrics;
 pub(crate) use redis::Redis;
 use redis::{Found, Ticket};
+#[cfg(any(test, fuzzing))]
+pub(crate) use value::fuzz as fuzz_answers;
 pub(crate) use value::{Answers, encode};
 
 use crate::store::Store;

@@ -124,6 +124,18 @@ fn number(bytes: &[u8]) -> i64 {
     bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte))
 }
 
+/// As answers that Redis holds: for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for bytes in [bytes, &[&[TAG], bytes].concat()] {
+        let Some(kept) = Answers::decode(bytes) else { continue };
+        let slots = crate::domain::Policies::with_slots(300);
+        for slot in slots.slots() {
+            let _ = (kept.of(slot), kept.of_unknown_purpose());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -155,7 +155,7 @@ impl Policies {
     }
 
     /// No policies, but this many purposes.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn with_slots(count: usize) -> Self {
         let slots = (0..count).map(|at| (format!("test.purpose_{at}"), Slot(at))).collect();
         Self { slots, ..Self::default() }

@@ -23,7 +23,7 @@ pub(super) async fn watch_changes(
 ) -> Result<BoxStream<pb::WatchChangesResponse>, Status> {
     let (_, message, bad) = open(request)?;
     bad.finish()?;
-    let cursors = Cursors::new(handlers, message.purpose_ids);
+    let cursors = Cursors::new(handlers.store.cursor_key(), message.purpose_ids);
     let position = cursors.open(&message.cursor)?;
     let (store, config) = (&handlers.store, &handlers.feed);
     let steps = watch(store, config, &handlers.shutdown, position, cursors.purpose_ids.len());
@@ -34,21 +34,21 @@ pub(super) async fn watch_changes(
 
 /// Seals and opens cursors, which are good for one choice of purposes: answers that one choice left
 /// out would be missing in another.
-struct Cursors {
+pub(super) struct Cursors {
     seals: PageTokens,
     purpose_ids: Vec<String>,
     arguments: [u8; 32],
 }
 
 impl Cursors {
-    fn new(handlers: &Handlers, mut purpose_ids: Vec<String>) -> Self {
+    pub(super) fn new(key: &[u8], mut purpose_ids: Vec<String>) -> Self {
         purpose_ids.sort_unstable();
         purpose_ids.dedup();
         let arguments = Sha256::digest(purpose_ids.join("\n")).into();
-        Self { seals: PageTokens::new(handlers.store.cursor_key()), purpose_ids, arguments }
+        Self { seals: PageTokens::new(key), purpose_ids, arguments }
     }
 
-    fn open(&self, cursor: &[u8]) -> Result<Option<i64>, Error> {
+    pub(super) fn open(&self, cursor: &[u8]) -> Result<Option<i64>, Error> {
         let cursor = std::str::from_utf8(cursor).map_err(|_| Error::CursorInvalid)?;
         let position = self.seals.open(METHOD, &self.arguments, cursor);
         match position.map(|position| position.map(<[u8; 8]>::try_from)) {
@@ -58,8 +58,12 @@ impl Cursors {
         }
     }
 
+    pub(super) fn seal(&self, position: &[u8]) -> String {
+        self.seals.seal(METHOD, &self.arguments, position)
+    }
+
     fn write(&self, step: &Step, now: Interval) -> pb::WatchChangesResponse {
-        let cursor = self.seals.seal(METHOD, &self.arguments, &step.position.to_be_bytes());
+        let cursor = self.seal(&step.position.to_be_bytes());
         let reading = step.reading.as_deref();
         let events = step.entries.iter().map(|entry| self.event(entry, reading, now));
         pb::WatchChangesResponse {

@@ -3,6 +3,8 @@
 mod consent;
 mod event;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod policy;
 mod read;
 mod receipt;

@@ -17,6 +17,8 @@ mod chain;
 mod config;
 mod envelope;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod key;
 mod record;
 mod verify;

@@ -24,6 +24,8 @@ mod erasure;
 mod events;
 mod feed;
 mod fence;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generation;
 mod history;
 mod load;

@@ -8,6 +8,8 @@
 mod cache;
 mod claims;
 mod config;
+#[cfg(all(any(test, fuzzing), feature = "test-util"))]
+pub(crate) mod fuzzing;
 mod issuer;
 mod keys;
 mod peer;

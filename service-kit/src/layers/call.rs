@@ -193,7 +193,7 @@ fn server_span(entry: &Entry, parent: Option<&SpanContext>) -> Span {
 }
 
 /// 1 to 64 characters that need no escaping anywhere.
-fn is_request_id(id: &[u8]) -> bool {
+pub(super) fn is_request_id(id: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~-".contains(byte);
     (1..=64).contains(&id.len()) && id.iter().all(plain)
 }
@@ -210,7 +210,7 @@ fn hex(id: u128) -> HeaderValue {
 
 /// The caller's span from a `traceparent` header: `00-<trace>-<span>-<flags>` and, in later
 /// versions, more after it.
-fn parse(header: &[u8]) -> Option<SpanContext> {
+pub(super) fn parse(header: &[u8]) -> Option<SpanContext> {
     let text = std::str::from_utf8(header).ok()?;
     let mut parts = text.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);

@@ -8,6 +8,8 @@ mod cut;
 mod deadline;
 mod error_details;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod methods;
 mod observe;
 mod panic;

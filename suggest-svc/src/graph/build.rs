@@ -27,11 +27,11 @@ impl Builder {
     /// Begins with the connections of a snapshot.
     pub fn with(snapshot: Snapshot) -> Self {
         let mut graph = Graph::default();
-        for name in snapshot.names() {
-            if name.is_empty() {
+        for (place, name) in snapshot.names().enumerate() {
+            // Of a name that comes twice, which only a file has that something else wrote, the second
+            // place is nobody's too: rows go by places.
+            if name.is_empty() || graph.names.intern(name) as usize != place {
                 graph.names.skip();
-            } else {
-                graph.names.intern(name);
             }
         }
         graph.connections = Adjacency::new(snapshot.connections);

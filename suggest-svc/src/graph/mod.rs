@@ -23,6 +23,8 @@ mod consents;
 mod csr;
 mod edges;
 mod entry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keys;
 mod names;
 mod neighbours;

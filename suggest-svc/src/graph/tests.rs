@@ -467,3 +467,56 @@ fn who_leaves_while_a_snapshot_is_written_is_named_in_it_if_their_row_is() {
     assert_eq!(anew.len(), 3);
     assert!(!anew.connected(anew.ordinal(&name(0)).unwrap(), anew.ordinal(&name(1)).unwrap()));
 }
+
+/// A file whose checksums are right and whose rows are none, as something else may write it.
+#[test]
+fn a_snapshot_whose_rows_are_not_rows_is_refused() {
+    let file = |names: [&str; 3], rows: [&[u32]; 3]| {
+        let entries: Vec<u32> = rows.concat();
+        let mut body: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+        body.resize(body.len().next_multiple_of(8), 0);
+        let ends = |lengths: [usize; 3]| {
+            let ends = lengths.into_iter().scan(0, |sum, length| {
+                *sum += length as u64;
+                Some(sum.to_le_bytes())
+            });
+            ends.flatten().collect::<Vec<_>>()
+        };
+        body.extend(ends(rows.map(<[u32]>::len)));
+        body.extend(ends(names.map(str::len)));
+        body.extend(names.concat().as_bytes());
+        let mut file = b"assentgr".to_vec();
+        let counts = [3, entries.len() as u64, names.concat().len() as u64];
+        file.extend([1_u64, 5, 0, 0].into_iter().chain(counts).flat_map(u64::to_le_bytes));
+        file.extend(xxhash_rust::xxh3::xxh3_64(&body).to_le_bytes());
+        file.extend(xxhash_rust::xxh3::xxh3_64(&file).to_le_bytes());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("graph");
+        std::fs::write(&path, [file, body].concat()).unwrap();
+        Snapshot::open(&path)
+    };
+    let to = |person: u32| person << 2 | 3;
+    let names = ["ann", "bob", "cy"];
+    assert!(file(names, [&[to(1), to(2)], &[to(0)], &[to(0)]]).is_ok());
+    let bad: [[&[u32]; 3]; 5] = [
+        // In one of the two rows alone: who takes the edge away would count below zero.
+        [&[to(1), to(2)], &[to(0)], &[]],
+        // Not in order, twice, to oneself, and not an edge.
+        [&[to(2), to(1)], &[to(0)], &[to(0)]],
+        [&[to(1), to(1)], &[to(0), to(0)], &[]],
+        [&[to(0)], &[], &[]],
+        [&[4 | 1], &[1], &[]],
+    ];
+    for rows in bad {
+        assert!(matches!(file(names, rows), Err(SnapshotError::Damaged)), "{rows:?}");
+    }
+    // A name that comes twice leaves everybody else where they are.
+    let twice = file(["ann", "ann", "cy"], [&[to(2)], &[], &[to(0)]]).unwrap();
+    let mut builder = Builder::with(twice);
+    for name in ["ann", "cy"] {
+        builder.consent(&Subject::from(name), i64::MAX, i64::MAX);
+    }
+    let graph = builder.finish(0);
+    let ordinal = |name: &str| graph.ordinal(&Subject::from(name)).unwrap();
+    assert_eq!((graph.len(), graph.adjacent(ordinal("ann"), ordinal("cy"))), (3, true));
+}

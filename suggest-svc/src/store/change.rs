@@ -116,3 +116,11 @@ pub(super) struct Parts {
 fn pairs<T>(pairs: Vec<(String, String, T)>) -> Vec<(Subject, Subject, T)> {
     pairs.into_iter().map(|(one, other, is)| (one.into(), other.into(), is)).collect()
 }
+
+/// As a change that was stored: for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Ok(change) = Change::decode(data) else { return };
+    let again = change.encode().and_then(|bytes| Change::decode(&bytes));
+    assert!(again.is_ok_and(|again| again.into_parts().people == change.into_parts().people));
+}

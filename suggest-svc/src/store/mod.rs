@@ -42,6 +42,8 @@ use entity::{block, change as changes, contact_settings, erased, head, request};
 use look::Looking;
 use migration::Migrator;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use change::fuzz;
 pub(crate) use export::Held;
 pub(crate) use feed::{Erased, Heard, Position};
 pub(crate) use follow::{Delta, News};

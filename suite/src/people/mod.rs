@@ -11,6 +11,8 @@
 
 mod arguments;
 mod cards;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hashing;
 mod header;
 mod names;

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
@@ -94,11 +94,13 @@ impl Read for Counted {
 }
 
 /// UTF-16 becomes UTF-8, everything else is passed on as it is, without its byte order mark.
-pub(super) type Text = DecodeReaderBytes<Box<dyn Read + Send>, Vec<u8>>;
+pub(super) type Text = BufReader<DecodeReaderBytes<Box<dyn Read + Send>, Vec<u8>>>;
 
 pub(super) fn decoded(bytes: Box<dyn Read + Send>) -> Text {
     // Replacing what is no UTF-8 would hide that it is Windows-1252.
-    DecodeReaderBytesBuilder::new().utf8_passthru(true).strip_bom(true).build(bytes)
+    let text = DecodeReaderBytesBuilder::new().utf8_passthru(true).strip_bom(true).build(bytes);
+    // It loses the end of the last character where it is given room for less than one.
+    BufReader::new(text)
 }
 
 /// The beginning, and whether it is all.

@@ -121,6 +121,20 @@ fn a_list_is_the_same_whatever_program_wrote_it() {
 }
 
 #[test]
+fn half_a_character_at_the_end_is_read_alike_in_all_pieces() {
+    for length in 1..80 {
+        let mut bytes = utf_16(&format!("email\na@{}", "b".repeat(length)), u16::to_le_bytes);
+        bytes.push(b'x');
+        let whole = read(&bytes).unwrap();
+        assert!(whole[0].values[0].2.ends_with("b\u{fffd}"), "{whole:?}");
+        for size in 1..5 {
+            let pieces = Pieces { bytes: Cursor::new(bytes.clone()), sizes: vec![size], next: 0 };
+            assert_eq!(read_with(pieces, &options()).unwrap(), whole, "{length}, {size}");
+        }
+    }
+}
+
+#[test]
 fn headers_may_be_mapped_and_numbered() {
     let list = "a;b;c\n1;ann@example.com;x\n";
     let choose = |columns: &[(Kind, &str)]| {

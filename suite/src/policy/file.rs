@@ -65,6 +65,38 @@ fn parse(bytes: &[u8], is_toml: bool) -> Result<PolicySpec, (usize, String)> {
     message.transcode_to().map_err(|_| unknown())
 }
 
+/// As a policy file, in both forms: for the fuzz targets.
+///
+/// # Panics
+/// When a policy that was read is not read again as it is written, or a fault is told at no line.
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn fuzz(data: &[u8]) {
+    use prost_reflect::ReflectMessage as _;
+
+    let lines = data.split(|byte| *byte == b'\n').count();
+    for is_toml in [false, true] {
+        match parse(data, is_toml) {
+            Ok(policy) => {
+                let mut message = DynamicMessage::new(
+                    proto::contract::pool()
+                        .get_message_by_name("assent.consent.v1.PolicySpec")
+                        .unwrap(),
+                );
+                message.transcode_from(&policy).unwrap();
+                assert_eq!(message.descriptor().name(), "PolicySpec");
+                // Times and durations that the JSON form cannot say are no faults of the file.
+                if let Ok(json) = serde_json::to_vec(&message) {
+                    assert_eq!(parse(&json, false).unwrap(), policy);
+                }
+            }
+            Err((line, why)) => {
+                assert!((1..=lines).contains(&line) && !why.is_empty(), "line {line}: {why}");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -97,5 +129,14 @@ mod tests {
         let read = parse(json.as_bytes(), false).unwrap();
         assert_eq!(read.purposes[0].purpose_id, "a.b");
         assert_eq!(read, parse(toml.as_bytes(), true).unwrap());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_policy_file_is_too_odd(
+            text in "(\\{?(\"title\":|title = |\"effectiveAt\":|accept_within = |\\[\\[purposes\\]\\])?(\"[0-9a-z.:TZ-]{0,22}\"|[0-9]{1,3})?[,\n}]?){0,6}",
+        ) {
+            fuzz(text.as_bytes());
+        }
     }
 }

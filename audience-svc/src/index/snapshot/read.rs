@@ -132,7 +132,8 @@ impl<R: Read> Hashing<R> {
     fn check_hash(&mut self) -> Result<(), SnapshotError> {
         let hash = self.hash.digest();
         let written = u64::from_le_bytes(self.array()?);
-        if hash == written { Ok(()) } else { Err(SnapshotError::Damaged) }
+        // The fuzz target looks at what is behind.
+        if hash == written || cfg!(fuzzing) { Ok(()) } else { Err(SnapshotError::Damaged) }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {

@@ -25,7 +25,7 @@ impl Changes {
         self.keys.is_empty() && self.people.is_empty()
     }
 
-    pub(super) fn write(&self) -> Vec<u8> {
+    pub(in crate::store) fn write(&self) -> Vec<u8> {
         let length = 4 + KEY * self.keys.len() + PERSON * self.people.len();
         let mut bytes = Vec::with_capacity(length);
         // One message names a thousand people with a hundred keys each at most: it fits.
@@ -41,7 +41,7 @@ impl Changes {
         bytes
     }
 
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Error> {
+    pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, Error> {
         Self::parse(bytes).ok_or(Error::Internal("a stored change cannot be read"))
     }
 

@@ -88,10 +88,9 @@ pub(super) fn draw(points: &[Point], most: f64) -> String {
         );
     }
     let (goodput, shed): (Share, Share) = (|point| point.goodput, |point| point.shed);
-    for (name, colour, of) in [
-        ("served, of the maximum", "#06c", goodput),
-        ("shed, of what is offered", "#c60", shed),
-    ] {
+    for (name, colour, of) in
+        [("served, of the maximum", "#06c", goodput), ("shed, of what is offered", "#c60", shed)]
+    {
         let places = points.iter().map(|point| {
             let (x, y) = place(point.factor, of(point));
             format!("{x:.1},{y:.1}")

@@ -145,7 +145,7 @@ impl Store {
     pub(crate) async fn migrate(config: &StoreConfig) -> Result<(), StoreError> {
         let db = store::connect(config).await?;
         store::migrate::<migration::Migrator>(&db).await?;
-        Ok(db.close().await?)
+        db.close().await
     }
 
     /// Whether other processes may share the database.

@@ -36,7 +36,9 @@ fn watch_erasures(ctx: &Context, store: &Store) {
         .i64_observable_gauge("consent_erasures_pending")
         .with_description("Erasures that a follower has not acknowledged")
         .with_callback(move |gauge| {
-            seen.load().iter().for_each(|of| gauge.observe(of.count, &label(of)));
+            for of in seen.load().iter() {
+                gauge.observe(of.count, &label(of));
+            }
         })
         .build();
     ctx.meter
@@ -44,7 +46,9 @@ fn watch_erasures(ctx: &Context, store: &Store) {
         .with_unit("s")
         .with_description("How long a follower has not acknowledged the oldest of its erasures")
         .with_callback(move |gauge| {
-            pending.load().iter().for_each(|of| gauge.observe(of.age.as_secs_f64(), &label(of)));
+            for of in pending.load().iter() {
+                gauge.observe(of.age.as_secs_f64(), &label(of));
+            }
         })
         .build();
 }

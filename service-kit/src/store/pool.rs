@@ -55,17 +55,21 @@ struct Instruments {
     retries: Counter<u64>,
 }
 
+impl Figures {
+    fn done(&self, sql: &str, took: Duration, failed: bool) {
+        self.statements.fetch_add(1, Relaxed);
+        if let Some(instruments) = self.instruments.get() {
+            instruments.operations.done(operation(sql), || table(sql), took, failed);
+        }
+    }
+}
+
 impl Pool {
     pub(super) fn new(mut db: DatabaseConnection) -> Self {
         let figures = Arc::<Figures>::default();
         let seen = figures.clone();
         db.set_metric_callback(move |done| {
-            seen.statements.fetch_add(1, Relaxed);
-            if let Some(instruments) = seen.instruments.get() {
-                let sql = done.statement.sql.as_str();
-                let table = || table(sql);
-                instruments.operations.done(operation(sql), table, done.elapsed, done.failed);
-            }
+            seen.done(done.statement.sql.as_str(), done.elapsed, done.failed);
         });
         Self(Arc::new(Inner { db, figures }))
     }
@@ -137,6 +141,11 @@ impl Pool {
             .with_description("How often no connection became free in time")
             .with_callback(move |count| count.observe(figures.timeouts.load(Relaxed), &labels))
             .build();
+    }
+
+    /// A statement has ended that was sent by the driver itself, on a connection of the pool.
+    pub fn done(&self, sql: &'static str, took: Duration, failed: bool) {
+        self.0.figures.done(sql, took, failed);
     }
 
     /// How many statements were done so far, those of transactions included.

@@ -6,10 +6,10 @@ use std::{
 };
 
 use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr, RuntimeErr,
+    ConnectionTrait, DbBackend, DbErr, RuntimeErr,
     sqlx::{Error, Postgres, Row, pool::PoolConnection, query},
 };
-use service_kit::store::StoreError;
+use service_kit::store::{Pool, StoreError};
 use tokio::sync::Mutex;
 
 use super::{columns, position};
@@ -36,8 +36,8 @@ struct Kept {
 
 impl Looking {
     /// The last write that was acknowledged.
-    pub(super) async fn look(&self, db: &DatabaseConnection) -> Result<Position, StoreError> {
-        if db.get_database_backend() != DbBackend::Postgres {
+    pub(super) async fn look(&self, db: &Pool) -> Result<Position, StoreError> {
+        if ConnectionTrait::get_database_backend(db) != DbBackend::Postgres {
             return position(db).await;
         }
         let pool = db.get_postgres_connection_pool();
@@ -48,20 +48,23 @@ impl Looking {
         let kept = self.0.lock().await.take();
         if let Some(mut kept) = kept.filter(|kept| kept.since.elapsed() < KEPT_FOR)
             // It may have been lost while nobody looked.
-            && let Ok(position) = look(&mut kept.connection).await
+            && let Ok(position) = look(db, &mut kept.connection).await
         {
             *self.0.lock().await = Some(kept);
             return Ok(position);
         }
         let mut connection = pool.acquire().await.map_err(failed)?;
-        let position = look(&mut connection).await.map_err(failed)?;
+        let position = look(db, &mut connection).await.map_err(failed)?;
         *self.0.lock().await = Some(Kept { connection, since: Instant::now() });
         Ok(position)
     }
 }
 
-async fn look(connection: &mut PoolConnection<Postgres>) -> Result<Position, Error> {
-    let row = query(LOOK).bind(columns::HEAD).fetch_one(&mut **connection).await?;
+async fn look(db: &Pool, connection: &mut PoolConnection<Postgres>) -> Result<Position, Error> {
+    let begun = Instant::now();
+    let row = query(LOOK).bind(columns::HEAD).fetch_one(&mut **connection).await;
+    db.done(LOOK, begun.elapsed(), row.is_err());
+    let row = row?;
     let mark: Vec<u8> = row.try_get(1)?;
     Ok(Position { sequence: row.try_get(0)?, mark: columns::mark(&mark) })
 }

@@ -117,8 +117,12 @@ async fn one_call_is_one_trace_from_the_gateway_to_the_store() {
         let found = needles.within(bytes);
         assert!(found.is_empty(), "{place} holds identifiers: {found:?}");
     };
-    exports.iter().for_each(|(path, message)| within(path, message));
-    logs.iter().for_each(|(name, log)| within(name, log.as_bytes()));
+    for (path, message) in &exports {
+        within(path, message);
+    }
+    for (name, log) in &logs {
+        within(name, log.as_bytes());
+    }
 }
 
 /// Everything that the processes export once each method was called: with Redis, quotas, on

@@ -65,7 +65,7 @@ async fn no_call_fails_while_certificates_are_rotated() {
         seen.as_millis(),
     );
     for call in book.calls.iter().filter(|call| call.failed.is_some()) {
-        println!("  {call:?}, rotation begun {:?} before its end", call.ended - begun);
+        println!("  {call:?}, rotation begun {:?} before its end", call.until - begun);
     }
     assert!(book.calls.iter().all(|call| call.failed.is_none()));
 }

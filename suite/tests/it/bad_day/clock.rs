@@ -64,9 +64,9 @@ async fn a_clock_that_steps_grants_nothing_and_loses_nothing() {
         assert_eq!(asking.believed(Duration::from_mins(5)).await, seconds < 300);
         sleep(HELD).await;
         let calls = load.book.lock().unwrap().calls.clone();
-        let during: Vec<_> = calls.iter().filter(|call| call.ended > begun).collect();
-        let last = during.iter().filter(|call| call.failed.is_some()).map(|call| call.ended).max();
-        let slowest = during.iter().map(|call| call.ended - call.begun).max().unwrap();
+        let during: Vec<_> = calls.iter().filter(|call| call.until > begun).collect();
+        let last = during.iter().filter(|call| call.failed.is_some()).map(|call| call.until).max();
+        let slowest = during.iter().map(|call| call.until - call.begun).max().unwrap();
         assert!(slowest < DEADLINE + SLACK);
         println!(
             "RELIABILITY | clock of all services: {what} | {} calls, {} | slowest {} ms | last \

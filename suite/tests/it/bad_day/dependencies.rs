@@ -94,10 +94,10 @@ async fn well_again(load: &Load, healed: Instant, what: &str) -> Duration {
         sleep(Duration::from_millis(50)).await;
         let now = Instant::now();
         let calls = load.book.lock().unwrap().calls.clone();
-        let failed = calls.iter().filter(|call| call.failed.is_some()).map(|call| call.ended);
+        let failed = calls.iter().filter(|call| call.failed.is_some()).map(|call| call.until);
         let last = failed.max().map_or(healed, |last| last.max(healed));
         let mut done: BTreeMap<_, bool> = BTreeMap::new();
-        for call in calls.iter() {
+        for call in &*calls {
             *done.entry(call.method).or_default() |= call.begun > last && call.failed.is_none();
         }
         if now - last > QUIET && done.values().all(|done| *done) {
@@ -121,8 +121,8 @@ async fn in_turn(whats: &[&str]) {
             let name = format!("{what} {}", format!("{fault:?}").to_lowercase());
             let again = well_again(&load, healed, &name).await;
             let calls = load.book.lock().unwrap().calls.clone();
-            let during: Vec<_> = calls.iter().filter(|call| call.ended > begun).collect();
-            let took = during.iter().map(|call| call.ended - call.begun).max().unwrap();
+            let during: Vec<_> = calls.iter().filter(|call| call.until > begun).collect();
+            let took = during.iter().map(|call| call.until - call.begun).max().unwrap();
             assert!(took < DEADLINE + SLACK, "{name}: a call took {took:?}");
             let failed = during.iter().filter(|call| call.failed.is_some());
             let mut methods: Vec<_> = failed.map(|call| call.method).collect();

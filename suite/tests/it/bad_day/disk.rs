@@ -63,15 +63,15 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     }
     let during: Vec<_> = {
         let book = load.book.lock().unwrap();
-        book.calls.iter().filter(|call| call.ended > full).cloned().collect()
+        book.calls.iter().filter(|call| call.until > full).cloned().collect()
     };
     let (asked, written): (Vec<_>, Vec<_>) = during.iter().partition(|call| call.method == "Check");
     assert!(asked.iter().all(|call| call.failed.is_none()));
     // Whoever asks is answered all the while.
     assert!(load.answered().await);
-    let room = Instant::now();
+    let freed = Instant::now();
     std::fs::remove_file(&ballast).unwrap();
-    until(|| done(&load, "Withdraw", Some(room)) > 20).await;
+    until(|| done(&load, "Withdraw", Some(freed)) > 20).await;
     let again = load
         .book
         .lock()
@@ -79,9 +79,9 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
         .calls
         .iter()
         .filter(|call| call.failed.is_some())
-        .map(|call| call.ended)
+        .map(|call| call.until)
         .max();
-    let again = again.unwrap().saturating_duration_since(room);
+    let again = again.unwrap().saturating_duration_since(freed);
     let book = load.end().await;
     println!(
         "RELIABILITY | disk full (SQLite) | {} writes, {}; {} checks answered | well after {} ms | {} calls, \

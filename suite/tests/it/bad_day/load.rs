@@ -53,7 +53,7 @@ pub(super) const ADS: &str = "social.ads";
 pub(super) struct Ended {
     pub(super) method: &'static str,
     pub(super) begun: Instant,
-    pub(super) ended: Instant,
+    pub(super) until: Instant,
     /// The status, if it is not OK; of a call that the client itself gave up, DEADLINE_EXCEEDED.
     pub(super) failed: Option<Code>,
 }
@@ -103,7 +103,7 @@ impl Peer {
         request.set_timeout(deadline);
         let begun = Instant::now();
         let answer = tokio::time::timeout(deadline + SLACK, send(request)).await;
-        let ended = Instant::now();
+        let until = Instant::now();
         let mut book = self.book.lock().unwrap();
         let (answer, failed) = match answer {
             Ok(Ok(answer)) => (Some(answer.into_inner()), None),
@@ -116,7 +116,7 @@ impl Peer {
                 (None, Some(Code::DeadlineExceeded))
             }
         };
-        book.calls.push(Ended { method, begun, ended, failed });
+        book.calls.push(Ended { method, begun, until, failed });
         answer
     }
 
@@ -266,7 +266,7 @@ impl Load {
 
     async fn audiences(&mut self, count: usize) {
         let admin = self.peer(&Caller::named(Role::Admin, "operator"));
-        let shop = audience::PutBusinessRequest {
+        let business = audience::PutBusinessRequest {
             request_id: "shop".to_owned(),
             business_id: "shop".to_owned(),
             display_name: "Shop".to_owned(),
@@ -278,7 +278,7 @@ impl Load {
             );
             async move { client.put_business(request).await }
         };
-        admin.until("PutBusiness", shop, send).await;
+        admin.until("PutBusiness", business, send).await;
         for number in 0..count {
             let business = self.peer(&Caller::business("shop", "shop-ltd"));
             let ads = self.peer(&Caller::named(Role::AdServer, "ads"));

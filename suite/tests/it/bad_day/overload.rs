@@ -67,12 +67,12 @@ fn seen(load: &Load, since: Instant) -> Seen {
     let calls = std::mem::take(&mut book.calls);
     let took = |code: Option<Code>| {
         let of = calls.iter().filter(move |call| call.failed == code);
-        let mut took: Vec<_> = of.map(|call| call.ended - call.begun).collect();
+        let mut took: Vec<_> = of.map(|call| call.until - call.begun).collect();
         took.sort_unstable();
         took
     };
     let (served, refused) = (took(None), took(Some(Code::ResourceExhausted)));
-    let in_time = calls.iter().filter(|call| call.failed.is_none() && call.ended < since + LENGTH);
+    let in_time = calls.iter().filter(|call| call.failed.is_none() && call.until < since + LENGTH);
     Seen {
         per_second: in_time.count() as f64 / LENGTH.as_secs_f64(),
         p50: served[served.len() / 2],

@@ -42,7 +42,7 @@ async fn no_call_fails_while_every_replica_is_restarted() {
         tell(&load, &format!("{name}: one of two replicas killed"), begun);
     }
     let book = load.end().await;
-    let slowest = book.calls.iter().map(|call| call.ended - call.begun).max().unwrap();
+    let slowest = book.calls.iter().map(|call| call.until - call.begun).max().unwrap();
     assert!(slowest < DEADLINE + SLACK);
     println!("RELIABILITY restarts: {} calls, nothing acknowledged was lost", book.calls.len());
 }
@@ -53,8 +53,8 @@ fn failed(load: &Load) -> usize {
 
 fn tell(load: &Load, what: &str, begun: Instant) {
     let book = load.book.lock().unwrap();
-    let during: Vec<_> = book.calls.iter().filter(|call| call.ended > begun).collect();
-    let slowest = during.iter().map(|call| call.ended - call.begun).max().unwrap();
+    let during: Vec<_> = book.calls.iter().filter(|call| call.until > begun).collect();
+    let slowest = during.iter().map(|call| call.until - call.begun).max().unwrap();
     println!(
         "RELIABILITY | {what} | {} calls, {} | slowest {} ms",
         during.len(),
@@ -62,6 +62,6 @@ fn tell(load: &Load, what: &str, begun: Instant) {
         slowest.as_millis(),
     );
     for call in during.iter().filter(|call| call.failed.is_some()) {
-        println!("  {}: {:?} after {:?}", call.method, call.failed, call.ended - call.begun);
+        println!("  {}: {:?} after {:?}", call.method, call.failed, call.until - call.begun);
     }
 }

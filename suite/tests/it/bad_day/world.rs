@@ -1,6 +1,7 @@
 //! Processes of all services on PostgreSQL and Redis of their own, and the network between them.
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
     path::Path,
     process::Command,
@@ -94,17 +95,14 @@ impl World {
         }
         let trust = world.cluster.trust();
         let scheme = world.scheme();
-        let upstreams: String = world
-            .services
-            .iter()
-            .map(|service| {
-                let links =
-                    service.replicas.iter().map(|one| format!("{scheme}://{}", one.link.address));
-                let name = service.name.trim_end_matches("-svc");
-                let links: Vec<_> = links.collect();
-                format!("[upstreams.{name}]\nendpoints = {links:?}\n{trust}")
-            })
-            .collect();
+        let mut upstreams = String::new();
+        for service in &world.services {
+            let links =
+                service.replicas.iter().map(|one| format!("{scheme}://{}", one.link.address));
+            let links: Vec<_> = links.collect();
+            let name = service.name.trim_end_matches("-svc");
+            writeln!(upstreams, "[upstreams.{name}]\nendpoints = {links:?}\n{trust}").unwrap();
+        }
         let config = format!("[quota]\nenabled = false\n{upstreams}");
         let file = world.cluster.configuration("gateway", &config, ANY);
         let mut command = Command::new(service_binary("gateway"));
@@ -137,21 +135,18 @@ impl World {
     async fn add(&mut self, name: &'static str, replicas: usize, environment: &[(String, String)]) {
         let url = self.postgres.database();
         let store = url.replace(&host(&url).to_string(), &self.database.address.to_string());
-        let own = match name {
-            "consent-svc" => {
-                format!("[cache]\nredis = [\"redis://{}/0\"]\n", self.cache.address)
-            }
-            _ => {
-                let consent = &self.services[0].front;
-                let secret = &name[..1].repeat(32);
-                format!(
-                    "[consent]\nendpoint = \"{}://{}\"\n{}[match_keys]\nsecret = \"{secret}\"\n{}",
-                    self.scheme(),
-                    consent.address,
-                    self.cluster.trust(),
-                    if name == "suggest-svc" { "[blocks]\nmax_per_person = 100000\n" } else { "" },
-                )
-            }
+        let own = if name == "consent-svc" {
+            format!("[cache]\nredis = [\"redis://{}/0\"]\n", self.cache.address)
+        } else {
+            let consent = &self.services[0].front;
+            let secret = &name[..1].repeat(32);
+            format!(
+                "[consent]\nendpoint = \"{}://{}\"\n{}[match_keys]\nsecret = \"{secret}\"\n{}",
+                self.scheme(),
+                consent.address,
+                self.cluster.trust(),
+                if name == "suggest-svc" { "[blocks]\nmax_per_person = 100000\n" } else { "" },
+            )
         };
         let config = format!("[store]\nurl = \"{store}\"\nmax_connections = 8\n{own}");
         block_in_place(|| self.cluster.migrate(name, &config));

@@ -1,6 +1,9 @@
 //! Metrics as a page of `/metrics` describes them, and as docs/telemetry.md does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 /// What is around the table in docs/telemetry.md.
 const BEGIN: &str = "<!-- metrics: written by a test -->\n";
@@ -67,14 +70,13 @@ fn of(services: &BTreeSet<String>) -> String {
 pub(super) fn rewritten(text: &str, all: &BTreeMap<String, Described>) -> String {
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let rows: String = all
-        .iter()
-        .map(|(name, metric)| {
-            let Described { kind, labels, services, meaning } = metric;
-            let (unit, labels, services) = (unit(name), listed(labels), of(services));
-            format!("| `{name}` | {kind} | {unit} | {labels} | {services} | {meaning} |\n")
-        })
-        .collect();
+    let mut rows = String::new();
+    for (name, metric) in all {
+        let Described { kind, labels, services, meaning } = metric;
+        let (unit, labels, services) = (unit(name), listed(labels), of(services));
+        writeln!(rows, "| `{name}` | {kind} | {unit} | {labels} | {services} | {meaning} |")
+            .unwrap();
+    }
     format!("{before}{BEGIN}{HEADER}{rows}{END}{after}")
 }
 

@@ -58,7 +58,7 @@ pub(super) fn dashboards() -> Vec<(String, String)> {
     found
 }
 
-/// Words of PromQL that are neither functions nor metrics.
+/// Words of `PromQL` that are neither functions nor metrics.
 const WORDS: [&str; 13] = [
     "and",
     "bool",
@@ -99,7 +99,7 @@ fn bare(expression: &str) -> String {
     bare
 }
 
-/// The names of metrics in an expression of PromQL.
+/// The names of metrics in an expression of `PromQL`.
 pub(super) fn metrics_of(expression: &str) -> BTreeSet<String> {
     let bare = bare(expression);
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_:".contains(character);

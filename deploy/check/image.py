@@ -58,8 +58,9 @@ def check(root, overlays, scratch):
     else:
         packages = json.loads(read.stdout)["packages"]
         bins = {t["name"]: p["name"] for p in packages for t in p["targets"] if "bin" in t["kind"]}
-        # What sources include at compile time is copied, too; tests are not built.
-        for file in [f for p in packages for f in pathlib.Path(p["manifest_path"]).parent.glob("src/**/*.rs")]:
+        # What sources include at compile time is copied, too; tests and what is fuzzed are not built.
+        sources_of = [f for p in packages for f in pathlib.Path(p["manifest_path"]).parent.glob("src/**/*.rs")]
+        for file in [f for f in sources_of if f.stem not in ("tests", "fuzzing")]:
             for name in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', file.read_text()):
                 if not (file.parent / name).exists():
                     wrong.append(f"Dockerfile: {file.relative_to(context)} includes {name}, which is not copied")

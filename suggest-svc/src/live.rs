@@ -30,6 +30,10 @@ use crate::{
 /// Connections applied before readers have their turn: some half a millisecond.
 const AT_ONCE: usize = 2_000;
 
+/// How long after a write it is followed, if no reader needs it sooner: by then it is answered. What
+/// follows takes longer the more people were found, and would tell that to whoever waits.
+const ANSWERED: Duration = Duration::from_millis(5);
+
 /// The graph of this process. It is read whole, then moved on by what the store says happened
 /// since, this process's own writes and those of other replicas alike.
 pub(crate) struct Live {
@@ -156,7 +160,7 @@ impl Live {
         loop {
             tokio::select! {
                 () = self.clock.sleep(interval) => {}
-                () = self.written.notified() => {}
+                () = self.written.notified() => tokio::time::sleep(ANSWERED).await,
             }
             // A reader would fail by the same; the next turn may do better.
             if let Err(error) = self.catch_up().await {
